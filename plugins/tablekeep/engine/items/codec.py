@@ -1,0 +1,254 @@
+"""Items to Arrow rows and back, exactly.
+
+`encode` takes wire JSON as the service sent it and gives a record batch of a layout; `decode` gives canonical items back.
+Whatever the layout, decode(encode(item)) is the canonical item: a value that its column cannot hold goes to `_rest`.
+"""
+
+import base64
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+import pyarrow as pa
+
+from tablekeep.engine.errors import IntegrityError
+from tablekeep.engine.items.canonical import (
+    canonical_attributes,
+    canonical_key,
+    canonical_number,
+    decode_json,
+    encode_canonical,
+    parse_item,
+)
+from tablekeep.engine.items.census import Census, fits_int64
+from tablekeep.engine.items.hashing import Hasher
+from tablekeep.engine.items.layout import DECIMAL_DIGITS, REST, Column, Layout
+
+
+@dataclass(slots=True)
+class Encoded:
+    """What one call of `encode` made.
+
+    :ivar batch: the Arrow record batch, one row an item.
+    :ivar raw_bytes: bytes of the canonical items.
+    :ivar total: sum of the items' hashes (not yet modulo 2^256).
+    :ivar first_key, last_key: canonical key bytes of the first and the last item, empty for no items.
+    """
+
+    batch: Any
+    raw_bytes: int = 0
+    total: int = 0
+    first_key: bytes = b""
+    last_key: bytes = b""
+
+
+@dataclass(slots=True)
+class ColumnCounts:
+    """Per column over a whole set: nulls (absent or misfit) and misfits (values of the attribute that lie in `_rest`)."""
+
+    nulls: int = 0
+    misfits: int = 0
+    numbers_missed: int = 0
+
+
+@dataclass
+class Encoder:
+    """Encodes the items of one segment; keeps the census, the hash and the columns' counts of all it has seen.
+
+    Not shared between threads. `merge` joins the counts of another segment's encoder of the same layout.
+    """
+
+    layout: Layout
+    key_names: Sequence[str]
+    census: Census = field(default_factory=Census)
+    hasher: Hasher = field(default_factory=Hasher)
+    rest_rows: int = 0
+
+    def __post_init__(self) -> None:
+        self.counts = {column.column: ColumnCounts() for column in self.layout.columns}
+        self._schema = self.layout.arrow_schema()
+
+    def encode(self, items: Iterable[bytes | msgspec.Raw]) -> Encoded:
+        """Encodes items given as wire JSON.
+
+        :raises ItemError: for the first item that no table can hold; nothing of the call is counted as written then.
+        """
+        columns = self.layout.columns
+        cells: list[list[Any]] = [[] for _ in columns]
+        rest_cells: list[str | None] = []
+        plan = [
+            (c.attribute, c.type, _FITS.get(c.number or ""), c.scale, cell.append, self.counts[c.column])
+            for c, cell in zip(columns, cells, strict=True)
+        ]
+        encoded = Encoded(None)
+        for raw in items:
+            attributes = canonical_attributes(parse_item(raw))
+            self.census.add(attributes)
+            canonical = encode_canonical(attributes)
+            key = canonical_key(attributes, self.key_names)
+            encoded.total += self.hasher.add(canonical, key)
+            encoded.raw_bytes += len(canonical)
+            encoded.first_key = encoded.first_key or key
+            encoded.last_key = key
+            for name, kind, fits, scale, append, counts in plan:
+                value = attributes.get(name)
+                if value is None:
+                    append(None)
+                    counts.nulls += 1
+                    continue
+                content = value.get(kind)
+                if content is None:
+                    counts.misfits += 1
+                elif fits is None or fits(content, scale):
+                    append(content)
+                    del attributes[name]
+                    continue
+                else:
+                    counts.misfits += 1
+                    counts.numbers_missed += 1
+                append(None)
+                counts.nulls += 1
+            if attributes:
+                rest_cells.append(encode_canonical(attributes).decode())
+                self.rest_rows += 1
+            else:
+                rest_cells.append(None)
+        arrays = [_array(column, cell) for column, cell in zip(columns, cells, strict=True)]
+        arrays.append(pa.ExtensionArray.from_storage(pa.json_(pa.string()), pa.array(rest_cells, pa.string())))
+        encoded.batch = pa.RecordBatch.from_arrays(arrays, schema=self._schema)
+        return encoded
+
+    def merge(self, other: "Encoder") -> None:
+        """Adds all counts of another encoder with the same layout."""
+        self.census.merge(other.census)
+        self.hasher.merge(other.hasher)
+        self.rest_rows += other.rest_rows
+        for name, counts in other.counts.items():
+            mine = self.counts[name]
+            mine.nulls += counts.nulls
+            mine.misfits += counts.misfits
+            mine.numbers_missed += counts.numbers_missed
+
+    @property
+    def numbers_missed(self) -> int:
+        """Numbers that their column could not hold: the set is then rewritten under a widened layout."""
+        return sum(counts.numbers_missed for counts in self.counts.values())
+
+
+def _int64_fits(content: str | list[str], _scale: int) -> bool:
+    return fits_int64(content) if isinstance(content, str) else all(fits_int64(one) for one in content)
+
+
+def _decimal_fits(content: str | list[str], scale: int) -> bool:
+    for text in (content,) if isinstance(content, str) else content:
+        integer, _, fraction = text.lstrip("-").partition(".")
+        if len(fraction) > scale or (len(integer) > DECIMAL_DIGITS - scale and integer != "0"):
+            return False
+        if scale == DECIMAL_DIGITS and integer != "0":
+            return False
+    return True
+
+
+_FITS: dict[str, Callable[[Any, int], bool]] = {"int64": _int64_fits, "decimal": _decimal_fits}
+
+
+def _array(column: Column, cells: list[Any]) -> Any:
+    """The Arrow array of one column's canonical contents."""
+    kind = column.type
+    if kind == "S" or kind == "BOOL":
+        return pa.array(cells, column.arrow_type())
+    if kind == "B":
+        return pa.array([None if cell is None else base64.b64decode(cell) for cell in cells], pa.binary())
+    if kind == "N":
+        return _numbers(column, cells)
+    if kind == "SS":
+        return pa.array(cells, column.arrow_type())
+    if kind == "BS":
+        return pa.array(
+            [None if cell is None else [base64.b64decode(one) for one in cell] for cell in cells], column.arrow_type()
+        )
+    if kind == "NS":
+        offsets, members = [0], list[str]()
+        for cell in cells:
+            members.extend(cell or ())
+            offsets.append(len(members))
+        mask = pa.array([cell is None for cell in cells], pa.bool_())
+        return pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), _numbers(column, members), mask=mask)
+    texts = [None if cell is None else encode_canonical(cell).decode() for cell in cells]
+    return pa.ExtensionArray.from_storage(pa.json_(pa.string()), pa.array(texts, pa.string()))
+
+
+def _numbers(column: Column, texts: list[Any]) -> Any:
+    array = pa.array(texts, pa.string())
+    if column.number == "int64":
+        return array.cast(pa.int64())
+    return array.cast(pa.decimal128(DECIMAL_DIGITS, column.scale)) if column.number == "decimal" else array
+
+
+def decode(batch: Any, layout: Layout) -> list[bytes]:
+    """The canonical items of a record batch.
+
+    :param layout: the batch's own (`layout_of_schema`).
+    :raises IntegrityError: when `_rest` names an attribute that its column holds too, or is no item.
+    """
+    contents = [(c.attribute, c.type, _contents(c, batch.column(c.column))) for c in layout.columns]
+    rest = batch.column(REST).storage.to_pylist()
+    items = []
+    for row in range(batch.num_rows):
+        item: dict[str, Any] = {}
+        for name, kind, values in contents:
+            value = values[row]
+            if value is not None:
+                item[name] = {kind: value}
+        text = rest[row]
+        if text is not None:
+            for name, value in _rest_attributes(text).items():
+                if name in item:
+                    raise IntegrityError("decoding a part", "an attribute lies both in its column and in _rest")
+                item[name] = value
+        items.append(encode_canonical(item))
+    return items
+
+
+def _rest_attributes(text: str) -> dict[str, Any]:
+    try:
+        attributes = decode_json(text.encode())
+    except msgspec.DecodeError:
+        attributes = None
+    if type(attributes) is not dict:
+        raise IntegrityError("decoding a part", "_rest does not hold an item")
+    return attributes
+
+
+def _contents(column: Column, array: Any) -> list[Any]:
+    """The canonical contents of one column, by row; None where the column is null."""
+    kind = column.type
+    if kind in ("S", "BOOL"):
+        return list(array.to_pylist())
+    if kind == "N":
+        return _texts(column, array)
+    if kind == "B":
+        return [None if one is None else base64.b64encode(one).decode() for one in array.to_pylist()]
+    if kind == "SS":
+        return [None if one is None else sorted(one) for one in array.to_pylist()]
+    if kind == "BS":
+        return [
+            None if one is None else sorted(base64.b64encode(member).decode() for member in one)
+            for one in array.to_pylist()
+        ]
+    if kind == "NS":
+        members = _texts(column, array.values)
+        starts, valid = array.offsets.to_pylist(), array.is_valid().to_pylist()
+        return [sorted(members[starts[row] : starts[row + 1]]) if valid[row] else None for row in range(len(array))]
+    return [None if one is None else msgspec.Raw(one.encode()) for one in array.storage.to_pylist()]
+
+
+def _texts(column: Column, array: Any) -> list[Any]:
+    """Numbers as canonical text."""
+    if column.number == "text":
+        return list(array.to_pylist())
+    texts = array.cast(pa.string()).to_pylist()
+    if column.number == "int64":
+        return list(texts)
+    return [None if text is None else canonical_number(text) for text in texts]
