@@ -1,7 +1,7 @@
 """Hypothesis strategies for every item that a DynamoDB table can hold, as decoded wire JSON."""
 
 import base64
-from decimal import Decimal
+from decimal import Context, Decimal
 from typing import Any
 
 from hypothesis import strategies as st
@@ -21,7 +21,7 @@ def numbers(draw: Any) -> str:
     digits = draw(st.integers(1, 10**38 - 1))
     value = Decimal(digits)
     exponent = draw(st.one_of(st.integers(-8, 8), st.integers(-130, 125)))
-    value = value.scaleb(exponent - value.adjusted())
+    value = value.scaleb(exponent - value.adjusted(), Context(prec=40))  # the default context would round to 28 digits
     if draw(st.booleans()):
         value = -value
     notation = draw(st.sampled_from(["plain", "scientific", "zeros"]))

@@ -51,11 +51,15 @@ class SessionClients:
         try:
             self._session = session or boto3.session.Session(profile_name=profile)
         except botocore.exceptions.ProfileNotFound as error:
-            raise BadInputError("reading the AWS configuration", str(error), "name a profile of your AWS configuration") from None
+            raise BadInputError(
+                "reading the AWS configuration", str(error), "name a profile of your AWS configuration"
+            ) from None
         chosen = region or self._session.region_name
         if not chosen:
             raise BadInputError(
-                "choosing the AWS Region", "none is given or configured", "give --region, or set AWS_REGION or a profile's region"
+                "choosing the AWS Region",
+                "none is given or configured",
+                "give --region, or set AWS_REGION or a profile's region",
             )
         self._region = chosen
         self._endpoints = endpoints or {}
@@ -77,7 +81,11 @@ class SessionClients:
         with self._lock:  # creating clients is not thread-safe in boto3; using them is
             if (service, where) not in self._cache:
                 config = botocore.config.Config(
-                    retries=RETRIES, connect_timeout=10, read_timeout=70, max_pool_connections=32, user_agent_extra="tablekeep"
+                    retries=RETRIES,
+                    connect_timeout=10,
+                    read_timeout=70,
+                    max_pool_connections=32,
+                    user_agent_extra="tablekeep",
                 )
                 self._cache[service, where] = self._session.client(
                     service, region_name=where, config=config, endpoint_url=self._endpoints.get(service)
@@ -96,7 +104,13 @@ THROTTLING = {
     "SlowDown", "TooManyRequestsException", "LimitExceededException", "RequestThrottled",
 }  # fmt: skip
 DENIED = {"AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "AllAccessDisabled"}
-EXPIRED = {"ExpiredToken", "ExpiredTokenException", "RequestExpired", "InvalidClientTokenId", "UnrecognizedClientException"}
+EXPIRED = {
+    "ExpiredToken",
+    "ExpiredTokenException",
+    "RequestExpired",
+    "InvalidClientTokenId",
+    "UnrecognizedClientException",
+}
 
 
 def error_code(error: botocore.exceptions.ClientError) -> str:
@@ -125,7 +139,9 @@ def translate(error: Exception, what: str) -> TablekeepError:
     if isinstance(error, botocore.exceptions.NoCredentialsError | botocore.exceptions.PartialCredentialsError):
         return BadInputError(what, "no AWS credentials were found", "configure a profile, a role or AWS_ACCESS_KEY_ID")
     if isinstance(error, botocore.exceptions.HTTPClientError | botocore.exceptions.ConnectionError):
-        return TransientError(what, f"the connection failed ({type(error).__name__}: {error})", "check the endpoint and the network")
+        return TransientError(
+            what, f"the connection failed ({type(error).__name__}: {error})", "check the endpoint and the network"
+        )
     if isinstance(error, botocore.exceptions.ParamValidationError):
         return BadInputError(what, f"the request is not valid: {error}")
     if isinstance(error, botocore.exceptions.BotoCoreError):
@@ -133,7 +149,7 @@ def translate(error: Exception, what: str) -> TablekeepError:
     return PermanentError(what, f"{type(error).__name__}: {error}")
 
 
-class translated:  # noqa: N801 - reads as a word in `with translated("…"):`
+class translated:
     """`with translated("reading table orders"):` turns botocore's errors into the engine's, and lets others pass."""
 
     def __init__(self, what: str) -> None:
