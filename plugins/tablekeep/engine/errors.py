@@ -30,7 +30,13 @@ class TablekeepError(Exception):
 
     def as_dict(self) -> dict[str, str]:
         """The error as it stands in a `--json` document and in records."""
-        return {"error": type(self).__name__, "family": self.family, "what": self.what, "why": self.why, "todo": self.todo}
+        return {
+            "error": type(self).__name__,
+            "family": self.family,
+            "what": self.what,
+            "why": self.why,
+            "todo": self.todo,
+        }
 
 
 class PermanentError(TablekeepError):

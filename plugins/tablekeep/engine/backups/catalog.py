@@ -1,0 +1,91 @@
+"""Which backups there are: read from manifests alone, so that nothing half-made is ever listed."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from tablekeep.engine.backups.location import _BACKUP_ID, FORMAT_FOLDER, Shelf
+from tablekeep.engine.backups.manifest import Manifest
+from tablekeep.engine.backups.records import read_records
+from tablekeep.engine.backups.sets import open_set
+from tablekeep.engine.backups.store import Store
+from tablekeep.engine.errors import BadInputError, IntegrityError
+
+
+@dataclass(frozen=True)
+class Damaged:
+    """A folder whose manifest cannot be trusted: told to the person who lists, never used."""
+
+    uri: str
+    why: str
+
+
+@dataclass(frozen=True)
+class Listing:
+    """All sets found under a root, newest first, and what was found damaged."""
+
+    backups: list[Manifest]
+    damaged: list[Damaged]
+
+
+def shelves(store: Store, bucket: str, root: str, *, name: str | None = None) -> Iterator[Shelf]:
+    """Every table (or database) that has a folder under the root."""
+    top = f"{root}/{FORMAT_FOLDER}/" if root else f"{FORMAT_FOLDER}/"
+    for account in store.folders(top):
+        for region in store.folders(f"{top}{account}/"):
+            for service in store.folders(f"{top}{account}/{region}/"):
+                for found in store.folders(f"{top}{account}/{region}/{service}/"):
+                    if name is None or found == name:
+                        yield Shelf(bucket, root, account, region, service, found)
+
+
+def list_shelf(store: Store, shelf: Shelf) -> Listing:
+    """The sets of one table, newest first."""
+    backups, damaged = [], []
+    for folder in store.folders(f"{shelf.prefix}/"):
+        if not _BACKUP_ID.match(folder):
+            continue
+        location = shelf.set(folder)
+        try:
+            backups.append(open_set(store, location).manifest)
+        except BadInputError:
+            continue  # no manifest: running, or given up; not a backup
+        except IntegrityError as error:
+            damaged.append(Damaged(location.uri, error.why))
+    return Listing(sorted(backups, key=lambda one: (one.as_of, one.finished), reverse=True), damaged)
+
+
+def list_backups(store: Store, bucket: str, root: str, *, name: str | None = None) -> Listing:
+    """The sets of all tables under a root, by table, newest first."""
+    backups: list[Manifest] = []
+    damaged: list[Damaged] = []
+    for shelf in shelves(store, bucket, root, name=name):
+        listing = list_shelf(store, shelf)
+        backups += listing.backups
+        damaged += listing.damaged
+    return Listing(backups, damaged)
+
+
+def newest(store: Store, shelf: Shelf, *, table_id: str | None = None) -> Manifest | None:
+    """The newest set by `as_of`, of one table id where it is given: a table made anew begins a new line."""
+    found = list_shelf(store, shelf).backups
+    return next((one for one in found if table_id is None or one.table_id == table_id), None)
+
+
+def verifications(store: Store, shelf: Shelf) -> dict[str, dict[str, Any]]:
+    """For each backup id its newest verification record."""
+    latest: dict[str, dict[str, Any]] = {}
+    for record in read_records(store, shelf, "verify"):
+        if record["backup_id"]:
+            latest[record["backup_id"]] = record
+    return latest
+
+
+def newest_verified(store: Store, shelf: Shelf) -> Manifest | None:
+    """The newest set whose newest verification, at level `full`, found nothing wrong."""
+    proofs = verifications(store, shelf)
+    for manifest in list_shelf(store, shelf).backups:
+        record = proofs.get(manifest.backup_id)
+        if record and record["result"]["ok"] and record["result"]["level"] == "full":
+            return manifest
+    return None

@@ -1,0 +1,139 @@
+"""Where things lie: `<root>/v1/<account>/<region>/<service>/<name>/<backup_id>/…` and the checks on names and URIs."""
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from tablekeep.engine.clock import Clock
+from tablekeep.engine.errors import BadInputError
+
+FORMAT_FOLDER = "v1"
+MANIFEST = "manifest.json"
+RECORDS = "_records"
+
+_BUCKET = re.compile(r"[a-z0-9](?:[a-z0-9.-]{1,61})[a-z0-9]\Z")
+_BACKUP_ID = re.compile(r"[0-9]{8}T[0-9]{6}Z-[0-9a-f]{8}\Z")
+_PART = re.compile(r"data/part-[0-9]{5}-[0-9]{6}-[0-9]+\.parquet\Z")
+_TABLE = re.compile(r"[A-Za-z0-9_.-]{3,255}\Z")
+_EXAMPLE = "give it as s3://bucket/prefix, for example s3://acme-backups/dynamodb"
+
+
+def parse_s3(uri: str) -> tuple[str, str]:
+    """Bucket and prefix of `s3://bucket/prefix`, the prefix without slash at either end.
+
+    :raises BadInputError: for what is no S3 URI, or has empty, `.` or `..` segments or control characters.
+    """
+    what = f"reading the S3 address {uri[:200]!r}"
+    if not uri.startswith("s3://"):
+        raise BadInputError(what, "it does not begin with s3://", _EXAMPLE)
+    bucket, _, prefix = uri[5:].partition("/")
+    prefix = prefix.removesuffix("/")
+    if not _BUCKET.match(bucket) or ".." in bucket:
+        raise BadInputError(what, "a bucket has 3 to 63 lower-case letters, digits, dots and hyphens", _EXAMPLE)
+    if any(ord(character) < 32 or ord(character) == 127 for character in prefix) or len(prefix.encode()) > 700:
+        raise BadInputError(what, "the prefix has control characters or more than 700 bytes", _EXAMPLE)
+    if prefix and any(segment in ("", ".", "..") for segment in prefix.split("/")):
+        raise BadInputError(what, "the prefix has an empty, '.' or '..' segment", _EXAMPLE)
+    return bucket, prefix
+
+
+def check_table_name(name: str) -> str:
+    """The name, if it is one that DynamoDB allows.
+
+    :raises BadInputError: else.
+    """
+    if not _TABLE.match(name):
+        raise BadInputError(
+            f"reading the table name {name[:80]!r}",
+            "a table's name has 3 to 255 characters of A-Z, a-z, 0-9, '_', '-' and '.'",
+            "give the table's name, not its ARN or a pattern",
+        )
+    return name
+
+
+@dataclass(frozen=True, slots=True)
+class Shelf:
+    """Where all sets of one table lie.
+
+    :ivar root: the prefix under which the bucket holds backups; may be empty.
+    """
+
+    bucket: str
+    root: str
+    account: str
+    region: str
+    service: str
+    name: str
+
+    @property
+    def prefix(self) -> str:
+        """The key prefix, without slash at the end."""
+        parts = (self.root, FORMAT_FOLDER, self.account, self.region, self.service, self.name)
+        return "/".join(part for part in parts if part)
+
+    def set(self, backup_id: str) -> "SetLocation":
+        """Where one set lies.
+
+        :raises BadInputError: for a text that is no backup id.
+        """
+        if not _BACKUP_ID.match(backup_id):
+            raise BadInputError(f"reading the backup id {backup_id[:60]!r}", "it is not like 20261123T020000Z-4f9c2a1b")
+        return SetLocation(self, backup_id)
+
+
+@dataclass(frozen=True, slots=True)
+class SetLocation:
+    """Where one backup set lies."""
+
+    shelf: Shelf
+    backup_id: str
+
+    @property
+    def prefix(self) -> str:
+        return f"{self.shelf.prefix}/{self.backup_id}"
+
+    @property
+    def manifest_key(self) -> str:
+        return f"{self.prefix}/{MANIFEST}"
+
+    @property
+    def uri(self) -> str:
+        """The manifest's URI: the name by which a backup is called."""
+        return f"s3://{self.shelf.bucket}/{self.manifest_key}"
+
+    def key(self, relative: str) -> str:
+        return f"{self.prefix}/{relative}"
+
+
+def part_name(segment: int, sequence: int, attempt: int) -> str:
+    """`data/part-00003-000001-0.parquet`: a second attempt writes another object, so parts are never overwritten."""
+    return f"data/part-{segment:05d}-{sequence:06d}-{attempt}.parquet"
+
+
+def is_part_name(name: str) -> bool:
+    """Whether a name in a manifest is one that this format gives to parts; anything else is forged."""
+    return bool(_PART.match(name))
+
+
+def new_backup_id(as_of: datetime, clock: Clock) -> str:
+    """UTC as-of time and four random bytes; never used twice."""
+    return f"{as_of.astimezone(UTC):%Y%m%dT%H%M%SZ}-{clock.token(4)}"
+
+
+def parse_manifest_uri(uri: str) -> SetLocation:
+    """The location of a set, from its manifest's URI (or that of its folder).
+
+    :raises BadInputError: for another address.
+    """
+    bucket, key = parse_s3(uri)
+    segments = key.split("/")
+    if segments[-1] == MANIFEST:
+        segments.pop()
+    if len(segments) < 6 or segments[-6] != FORMAT_FOLDER or not _BACKUP_ID.match(segments[-1]):
+        raise BadInputError(
+            f"reading the backup's address {uri[:300]!r}",
+            "it does not end in v1/<account>/<region>/<service>/<name>/<backup id>/manifest.json",
+            "copy it from `tablekeep list s3://bucket/prefix`",
+        )
+    _, account, region, service, name, backup_id = segments[-6:]
+    return Shelf(bucket, "/".join(segments[:-6]), account, region, service, name).set(backup_id)

@@ -1,0 +1,196 @@
+"""Verification: that what is stored decodes to exactly what the service returned, every segment complete, no key twice.
+
+Levels: `list` compares names and sizes; `checksum` the store's own checksums too; `full` reads every part, decodes every
+item, and proves hashes, buckets, counts per column and that no key is there twice, in bounded memory.
+"""
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+from tablekeep.engine.backups.location import MANIFEST
+from tablekeep.engine.backups.manifest import Manifest, Part
+from tablekeep.engine.backups.records import write_record
+from tablekeep.engine.backups.sets import BackupSet, open_backup
+from tablekeep.engine.backups.spool import KeySpool
+from tablekeep.engine.backups.store import NotFoundError, ObjectInfo
+from tablekeep.engine.clients import Clients
+from tablekeep.engine.clock import Clock
+from tablekeep.engine.errors import IntegrityError
+from tablekeep.engine.items.canonical import canonical_key, parse_item
+from tablekeep.engine.items.codec import Encoder
+from tablekeep.engine.items.hashing import ContentHash, key_hash
+from tablekeep.engine.progress import Progress
+
+Level = Literal["list", "checksum", "full"]
+MAX_PROBLEMS = 100
+
+
+@dataclass
+class VerifyReport:
+    """What a verification found.
+
+    :ivar ok: nothing is wrong. :ivar problems: one sentence each, at most 100.
+    :ivar orphans: objects in the set's folder that the manifest does not name; reported, never read, no problem.
+    """
+
+    backup: str
+    level: Level
+    ok: bool = False
+    problems: list[str] = field(default_factory=list)
+    orphans: list[str] = field(default_factory=list)
+    items: int = 0
+    parts: int = 0
+    bytes: int = 0
+    content_hash: str = ""
+    seconds: float = 0.0
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+    def problem(self, text: str) -> None:
+        if len(self.problems) < MAX_PROBLEMS:
+            self.problems.append(text)
+
+
+def verify_backup(
+    *,
+    clients: Clients,
+    clock: Clock,
+    progress: Progress,
+    backup: str,
+    level: Level = "full",
+    actor: str,
+    run: str,
+    record: bool = True,
+    owner: str | None = None,
+) -> VerifyReport:
+    """Verifies a backup by its manifest's URI and leaves a record beside the set.
+
+    :raises BadInputError: when there is no such backup. :raises IntegrityError: when its manifest is not whole.
+    """
+    opened = open_backup(clients, backup, owner=owner)
+    report = verify_set(opened, level, clock=clock, progress=progress)
+    if record:
+        location = opened.manifest.location
+        write_record(
+            opened.store,
+            location.shelf,
+            "verify",
+            report.as_dict(),
+            backup_id=location.backup_id,
+            actor=actor,
+            run=run,
+            clock=clock,
+        )
+    return report
+
+
+def verify_set(opened: BackupSet, level: Level, *, clock: Clock, progress: Progress) -> VerifyReport:
+    """Verifies an open set. What is wrong with it is in the report; only what keeps it from being read is raised."""
+    manifest, started = opened.manifest, clock.monotonic()
+    report = VerifyReport(
+        manifest.uri, level, items=manifest.items, parts=len(manifest.parts), bytes=manifest.stored_bytes
+    )
+    present = {info.key: info for info in opened.store.list(manifest.location.prefix + "/")}
+    _list(manifest, present, report)
+    for name in ("table.json", "census.json"):
+        _attempt(report, lambda name=name: opened.document(name))  # type: ignore[misc]
+    if level == "checksum":
+        progress.phase("checksum", len(manifest.parts), "parts")
+        for part in manifest.parts:
+            _attempt(report, lambda part=part: _checksum(opened, part))  # type: ignore[misc]
+            progress.advance(1, part.size)
+    if level == "full":
+        _full(opened, report, progress)
+    else:
+        report.content_hash = str(manifest.content)
+    report.ok = not report.problems
+    report.seconds = round(clock.monotonic() - started, 3)
+    return report
+
+
+def _attempt(report: VerifyReport, action: Callable[[], object]) -> None:
+    try:
+        action()
+    except (IntegrityError, NotFoundError) as error:
+        report.problem(f"{error.what}: {error.why}")
+
+
+def _list(manifest: Manifest, present: dict[str, ObjectInfo], report: VerifyReport) -> None:
+    prefix = manifest.location.prefix + "/"
+    named = {one.name: one.size for one in manifest.parts} | {one.name: one.size for one in manifest.files}
+    for name, size in named.items():
+        info = present.get(prefix + name)
+        if info is None:
+            report.problem(f"{'the part ' if name.startswith('data/') else ''}{name} is missing")
+        elif info.size != size:
+            report.problem(f"{name} has {info.size:,} bytes, the manifest says {size:,}")
+    for key in present:
+        name = key[len(prefix) :]
+        if name != MANIFEST and name not in named and not name.startswith("_state/"):
+            report.orphans.append(name)
+
+
+def _checksum(opened: BackupSet, part: Part) -> None:
+    key = opened.manifest.location.key(part.name)
+    info = opened.store.head(key)
+    if info is None:
+        raise IntegrityError(f"reading the part {part.name}", "it is missing")
+    if part.checksum is not None and info.checksum is not None:
+        if info.checksum != part.checksum:
+            raise IntegrityError(
+                f"reading the part {part.name}", "the store's checksum differs from the manifest's: it is damaged"
+            )
+        return
+    digest = hashlib.sha256()
+    for piece in opened.store.chunks(key):
+        digest.update(piece)
+    if digest.hexdigest() != part.sha256:
+        raise IntegrityError(f"reading the part {part.name}", "its SHA-256 differs from the manifest's: it is damaged")
+
+
+def _full(opened: BackupSet, report: VerifyReport, progress: Progress) -> None:
+    """Decodes every item and encodes it again under the manifest's layout: hashes, buckets and columns must come out the same."""
+    manifest = opened.manifest
+    progress.phase("verify", manifest.items)
+    again = Encoder(manifest.layout, manifest.key_names)
+    whole = True
+    with KeySpool(manifest.items) as keys:
+        for part in manifest.parts:
+            before = len(report.problems)
+            _attempt(report, lambda part=part: _part(opened, part, again, keys, progress))  # type: ignore[misc]
+            whole = whole and len(report.problems) == before
+        for key in keys.duplicates():
+            report.problem(f"the key {key_hash(key)} is there twice")
+    report.content_hash = str(again.hasher.whole)
+    if not whole:
+        return
+    if again.hasher.whole != manifest.content:
+        report.problem(f"the items' content hash is {again.hasher.whole}, the manifest says {manifest.content}")
+    if tuple(again.hasher.buckets) != manifest.buckets:
+        report.problem("the items' buckets differ from the manifest's")
+    figures = {name: (one.nulls, one.misfits) for name, one in again.counts.items()}
+    if (
+        figures != {name: (one.nulls, one.misfits) for name, one in manifest.columns.items()}
+        or again.rest_rows != manifest.rest_rows
+    ):
+        report.problem("the columns' nulls and misfits differ from the manifest's")
+    if again.census.as_json() != opened.document("census.json"):
+        report.problem("census.json differs from what the items hold")
+
+
+def _part(opened: BackupSet, part: Part, again: Encoder, keys: KeySpool, progress: Progress) -> None:
+    rows, total = 0, ContentHash()
+    for items in opened.items(part):
+        encoded = again.encode(items)
+        rows += encoded.batch.num_rows
+        total = total + ContentHash(encoded.batch.num_rows, encoded.total)
+        for item in items:
+            keys.add(canonical_key(parse_item(item), opened.manifest.key_names))
+        progress.advance(len(items), encoded.raw_bytes)
+    if total != part.content:
+        raise IntegrityError(
+            f"reading the part {part.name}", f"its content hash is {total}, the manifest says {part.content}"
+        )

@@ -1,0 +1,256 @@
+"""Exports a table by parallel scan to a backup set."""
+
+import math
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from tablekeep.engine.backups.catalog import newest
+from tablekeep.engine.backups.location import SetLocation, Shelf, check_table_name, new_backup_id, parse_s3
+from tablekeep.engine.backups.manifest import ColumnFigures, Manifest, Part, Segment
+from tablekeep.engine.backups.parts import part_items
+from tablekeep.engine.backups.s3 import S3Store
+from tablekeep.engine.backups.sets import probe_conditional_writes, publish, put_file
+from tablekeep.engine.backups.store import Store
+from tablekeep.engine.clients import SessionClients
+from tablekeep.engine.clock import Clock, utc_text
+from tablekeep.engine.dynamodb.budget import TokenBucket
+from tablekeep.engine.dynamodb.scan import SegmentRead, TableScan
+from tablekeep.engine.dynamodb.tables import TableSettings, describe_table, read_settings
+from tablekeep.engine.dynamodb.wire import Page, WireClient
+from tablekeep.engine.errors import BadInputError, IntegrityError, PermanentError
+from tablekeep.engine.export.segments import SegmentWriter
+from tablekeep.engine.items.canonical import canonical_attributes, parse_item
+from tablekeep.engine.items.census import Census
+from tablekeep.engine.items.codec import Encoder
+from tablekeep.engine.items.layout import Layout, decide
+from tablekeep.engine.progress import Progress
+
+MAX_SEGMENTS = 1_000_000
+SAMPLED_SEGMENTS = 4
+SEGMENT_BYTES = 256 * 1024 * 1024
+"""Table bytes a segment when nobody says how many; DynamoDB's own advice is one segment for 2 GB."""
+
+
+@dataclass(frozen=True)
+class ExportReport:
+    """What an export made.
+
+    :ivar backup: the manifest's URI. :ivar bytes: of the parts on S3. :ivar raw_bytes: of the canonical items.
+    :ivar consumed_rcu: read capacity units, as the service counted them.
+    """
+
+    backup: str
+    backup_id: str
+    table: str
+    items: int
+    bytes: int
+    raw_bytes: int
+    content_hash: str
+    seconds: float
+    segments: int
+    parts: int
+    as_of: str
+    consistent_from: str
+    consistent_to: str
+    consumed_rcu: float
+    verified: bool = False
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def export_table(
+    *,
+    clients: SessionClients,
+    clock: Clock,
+    progress: Progress,
+    table: str,
+    to: str,
+    segments: int | None = None,
+    max_rcu: float | None = None,
+    as_of: datetime | None = None,
+    backup_id: str | None = None,
+    encryption: str | None = None,
+    owner: str | None = None,
+    actor: str,
+    run: str,
+) -> ExportReport:
+    """Backs a table up to `to` (`s3://bucket/prefix`).
+
+    :param segments: 1 … 1,000,000; chosen by the table's size when None.
+    :param max_rcu: read capacity units a second, over all segments.
+    :param backup_id: given by a caller that must not make a second set when it is tried again.
+    :raises BadInputError: before anything was written: unknown table, missing bucket, impossible options.
+    :raises IntegrityError: when what was read, written and read back differ; no backup exists then.
+    """
+    check_table_name(table)
+    bucket, root = parse_s3(to)
+    if segments is not None and not 1 <= segments <= MAX_SEGMENTS:
+        raise BadInputError(f"exporting the table {table}", f"{segments} segments are asked for", "give 1 to 1,000,000")
+    if max_rcu is not None and not (max_rcu > 0 and math.isfinite(max_rcu)):
+        raise BadInputError(
+            f"exporting the table {table}",
+            f"the read budget is {max_rcu}",
+            "give more than 0 RCU, for example --max-rcu 100",
+        )
+    began, started = clock.monotonic(), clock.now()
+    settings = read_settings(clients, table)
+    store = S3Store(clients, bucket, owner=owner, encryption=encryption)
+    store.check()
+    probe_conditional_writes(store, root)
+    shelf = Shelf(bucket, root, settings.account, settings.region, "dynamodb", table)
+    location = shelf.set(backup_id or new_backup_id(as_of or started, clock))
+    before = newest(store, shelf, table_id=settings.table_id)
+    count = segments or max(1, min(1000, settings.size_bytes // SEGMENT_BYTES + 1))
+    budget = TokenBucket(max_rcu, clock) if max_rcu else None
+    scan = TableScan(WireClient(clients), table, count, clock, budget=budget)
+    job = _Job(store, location, settings, scan, before.layout if before else None, progress)
+    try:
+        reads = job.scan()
+        manifest = job.manifest(reads, started, clock, as_of or started, actor, run)
+        if describe_table(clients, table).get("TableId", "unknown") != settings.table_id:
+            raise PermanentError(
+                f"exporting the table {table}",
+                "it was deleted and made anew meanwhile",
+                "run it again; no backup was made",
+            )
+        progress.phase("publish")
+        published = publish(store, manifest)
+    except BaseException:
+        job.abort()
+        raise
+    consumed = round(sum(read.consumed for read in reads), 1)
+    return ExportReport(
+        published.uri, published.backup_id, table, published.items, published.stored_bytes, published.raw_bytes, str(published.content),
+        round(clock.monotonic() - began, 3), count, len(published.parts), utc_text(published.as_of), utc_text(published.consistent[0]),
+        utc_text(published.consistent[1]), consumed,
+    )  # fmt: skip
+
+
+class _Job:
+    """The state of one export."""
+
+    def __init__(
+        self,
+        store: Store,
+        location: SetLocation,
+        settings: TableSettings,
+        scan: TableScan,
+        previous: Layout | None,
+        progress: Progress,
+    ) -> None:
+        self._store, self._location, self._settings, self._scan = store, location, settings, scan
+        self._previous, self._progress = previous, progress
+        self._keys = [name for name, _ in settings.key]
+        self._writers: dict[int, SegmentWriter] = {}
+        self.layout: Layout | None = None
+
+    def scan(self) -> list[SegmentRead]:
+        """Samples, decides the columns, reads every segment to its end and writes its parts."""
+        self._progress.phase("scan", self._settings.item_count or None)
+        sample = Census()
+        for segment in range(min(SAMPLED_SEGMENTS, self._scan.segments)):
+            for raw in self._scan.first_page(segment).items:
+                sample.add(canonical_attributes(parse_item(raw)))
+        self.layout = decide(sample, self._settings.key, self._previous)
+        self._writers = {number: self._writer(number, 0, self.layout) for number in range(self._scan.segments)}
+        reads = self._scan.run(self._page)
+        for read in reads:
+            written = sum(part.rows for part in self._writers[read.number].parts)
+            if not read.complete or written != read.items:
+                raise IntegrityError(
+                    f"exporting the table {self._settings.name}",
+                    f"segment {read.number} read {read.items:,} items, wrote {written:,}, complete: {read.complete}",
+                )
+        if any(writer.encoder.numbers_missed for writer in self._writers.values()):
+            self._repair()
+        return reads
+
+    def _writer(self, segment: int, attempt: int, layout: Layout) -> SegmentWriter:
+        return SegmentWriter(self._store, self._location, segment, attempt, Encoder(layout, self._keys))
+
+    def _page(self, segment: int, page: Page) -> None:
+        writer = self._writers[segment]
+        size = writer.add(page.items)
+        if page.last_key is None:
+            writer.finish()
+        self._progress.advance(len(page.items), size)
+
+    def _repair(self) -> None:
+        """Rewrites all parts under columns that hold every number, so that plain SQL on a column is right."""
+        census = Census()
+        for writer in self._writers.values():
+            census.merge(writer.encoder.census)
+        number = self._previous.schema + 1 if self._previous else 1
+        wider = replace(decide(census, self._settings.key, self.layout), schema=number)
+        self._progress.phase("rewrite", census.items)
+        self._progress.note(
+            "some numbers do not fit the columns that the sample suggested; the parts are rewritten with wider ones"
+        )
+        for segment, old in sorted(self._writers.items()):
+            writer = self._writers[segment] = self._writer(segment, 1, wider)
+            view = _PartView(self._location, self.layout)  # type: ignore[arg-type]
+            for part in old.parts:
+                for items in part_items(self._store, view, part):  # type: ignore[arg-type]
+                    writer.add(items)
+                    self._progress.advance(len(items))
+            writer.finish()
+            for part in old.parts:
+                self._store.delete(self._location.key(part.name))
+        self.layout = wider
+
+    def manifest(
+        self, reads: list[SegmentRead], started: datetime, clock: Clock, as_of: datetime, actor: str, run: str
+    ) -> Manifest:
+        """Writes table.json and census.json, and puts everything together."""
+        assert self.layout is not None
+        whole = Encoder(self.layout, self._keys)
+        parts: list[Part] = []
+        for _, writer in sorted(self._writers.items()):
+            whole.merge(writer.encoder)
+            parts += writer.parts
+        settings = self._settings
+        files = (
+            put_file(self._store, self._location, "table.json", settings.as_json()),
+            put_file(self._store, self._location, "census.json", whole.census.as_json()),
+        )
+        return Manifest(
+            location=self._location,
+            table={"name": settings.name, "arn": settings.arn, "id": settings.table_id},
+            key=tuple(settings.key),
+            engine="scan",
+            as_of=as_of,
+            consistent=(min(read.started for read in reads), max(read.ended for read in reads)),
+            started=started,
+            finished=clock.now(),
+            content=whole.hasher.whole,
+            buckets=tuple(whole.hasher.buckets),
+            layout=self.layout,
+            columns={name: ColumnFigures(one.nulls, one.misfits) for name, one in whole.counts.items()},
+            rest_rows=whole.rest_rows,
+            segments=tuple(Segment(r.number, r.pages, r.items, utc_text(r.started), utc_text(r.ended)) for r in reads),
+            parts=tuple(parts),
+            files=files,
+            run={"actor": actor, "id": run, "not_known": dict(settings.refused)},
+        )
+
+    def abort(self) -> None:
+        """Gives up parts that are being written; finished ones stay as orphans, named by nothing."""
+        for writer in self._writers.values():
+            try:
+                writer.abort()
+            except Exception as error:
+                self._progress.note(f"an upload could not be given up: {error}")
+
+
+@dataclass(frozen=True)
+class _PartView:
+    """What `part_items` needs to know of a set that has no manifest yet."""
+
+    location: SetLocation
+    layout: Layout
+
+    @property
+    def backup_id(self) -> str:
+        return self.location.backup_id
