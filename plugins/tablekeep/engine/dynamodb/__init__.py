@@ -1,5 +1,8 @@
-"""The DynamoDB service: pages of raw items in, batches of raw items out, and the settings of tables.
+"""The DynamoDB service: reading and writing items at wire speed, and reading, building and deleting tables.
 
-Item bodies pass through as bytes; botocore keeps credentials, signing, endpoints, retries and CRC checks. Throttling is
-answered here, with a budget and a bound. Imports nothing of backups; touches DynamoDB and Application Auto Scaling.
+In: a table's name and a session. Out: pages of raw item JSON, written items, and the settings needed to build a table again.
+
+Guarantees: no item is parsed into Python objects on the way through; every segment is read to its end, or an error is raised;
+no unprocessed item is dropped; every retry is bounded by a limit without progress; no error message carries item contents;
+no table is deleted that this run did not create.
 """

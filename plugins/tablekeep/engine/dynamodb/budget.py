@@ -1,44 +1,100 @@
-"""A budget of capacity units a second, held by what the service says was consumed."""
+"""Spending capacity units at a set rate, and reading that rate from a pipeline's `read_budget`."""
 
 import threading
+from collections.abc import Callable
+from dataclasses import dataclass
 
 from tablekeep.engine.clock import Clock
+from tablekeep.engine.dynamodb.settings import TableSettings
+from tablekeep.engine.errors import BadInputError
 
 
 class TokenBucket:
-    """Callers wait until the balance is positive, then `spend` what the call really cost; the balance may go below zero.
+    """Capacity units at `rate_per_second`, bursts limited to one second's worth; safe to share between threads.
 
-    DynamoDB tells a call's cost only afterwards, so this is the shape that holds an average. Thread-safe.
-
-    :param rate: units a second, more than 0. At most one second's worth is saved up.
+    What a request costs is known only afterwards, so the balance may go below zero by what is in flight; then everybody waits
+    until it is positive again. Over any time t the cost is at most rate · (t + 1 s) plus the requests in flight.
     """
 
-    def __init__(self, rate: float, clock: Clock) -> None:
-        if not rate > 0:
-            raise ValueError("a budget is more than 0 units a second")
-        self.rate = rate
+    def __init__(self, rate_per_second: float, clock: Clock) -> None:
+        if not rate_per_second > 0:
+            raise BadInputError("setting a budget", f"{rate_per_second} units a second is not more than zero", "give a number such as 100")
+        self.rate_per_second = float(rate_per_second)
         self._clock = clock
-        self._balance = rate
-        self._at = clock.monotonic()
         self._lock = threading.Lock()
+        self._balance = self.rate_per_second
+        self._filled_at = clock.monotonic()
 
-    def wait(self) -> None:
-        """Returns when the balance is positive."""
+    def acquire(self, expected: float, sleep: Callable[[float], None] | None = None) -> None:
+        """Waits until the balance is positive, then takes `expected` units from it.
+
+        :param expected: the best guess of the cost (0 or more), so that workers that wait together do not all go at once.
+        :param sleep: how to wait (seconds); default the clock's.
+        """
+        wait = sleep or self._clock.sleep
         while True:
             with self._lock:
-                self._refill()
+                self._fill()
                 if self._balance > 0:
+                    self._balance -= expected
                     return
-                missing = -self._balance / self.rate
-            self._clock.sleep(max(missing, 0.001))
+                missing = -self._balance / self.rate_per_second
+            wait(max(missing, 0.001))
 
-    def spend(self, units: float) -> None:
-        """Takes what a call consumed."""
+    def settle(self, expected: float, actual: float) -> None:
+        """Replaces the `expected` cost of an acquired request by the `actual` one."""
         with self._lock:
-            self._refill()
-            self._balance -= units
+            self._fill()
+            self._balance = min(self.rate_per_second, self._balance + expected - actual)
 
-    def _refill(self) -> None:
+    def _fill(self) -> None:
         now = self._clock.monotonic()
-        self._balance = min(self.rate, self._balance + (now - self._at) * self.rate)
-        self._at = now
+        self._balance = min(self.rate_per_second, self._balance + (now - self._filled_at) * self.rate_per_second)
+        self._filled_at = now
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """Read capacity units a second, and a sentence that says where the figure comes from."""
+
+    rcu: float
+    explanation: str
+
+
+def read_budget(settings: TableSettings, budget: str | float) -> Budget:
+    """The rate that a `read_budget` means for this table.
+
+    :param budget: `"25%"` of the table's capacity, or read capacity units a second (`100` or `"100"`).
+    :raises BadInputError: when it is neither, not positive, or a percentage of a table whose capacity is not known.
+    """
+    text = str(budget).strip()
+    what = f"reading the read budget {text!r} of table {settings.table}"
+    example = 'give a percentage such as "25%", or read capacity units a second such as 100'
+    try:
+        number = float(text.removesuffix("%"))
+    except ValueError:
+        raise BadInputError(what, "it is not a number", example) from None
+    if not 0 < number < 1e9:
+        raise BadInputError(what, "it is not more than zero", example)
+    if not text.endswith("%"):
+        return Budget(number, f"{number:g} RCU a second, as given")
+    if number > 100:
+        raise BadInputError(what, "it is more than 100%", example)
+    base, source = _read_capacity(settings)
+    if base is None:
+        raise BadInputError(what, "the table is on demand and neither a maximum nor its warm throughput is known", "give a number such as 100")
+    rcu = base * number / 100
+    return Budget(rcu, f"{rcu:g} RCU a second: {number:g}% of {base:g} ({source})")
+
+
+def _read_capacity(settings: TableSettings) -> tuple[float | None, str]:
+    if settings.capacity is not None:
+        return float(settings.capacity[0]), "provisioned read capacity"
+    description = settings.description
+    most = (description.get("OnDemandThroughput") or {}).get("MaxReadRequestUnits", -1)
+    if most > 0:
+        return float(most), "MaxReadRequestUnits of the on-demand table"
+    warm = (description.get("WarmThroughput") or {}).get("ReadUnitsPerSecond", 0)
+    if warm > 0:
+        return float(warm), "warm throughput of the on-demand table"
+    return None, ""

@@ -1,5 +1,6 @@
-"""The parallel scan: every segment to its end, pages in order within a segment, a page's failure retried at that page."""
+"""A table read by parallel scan: every segment to its end, by a few workers, within a budget."""
 
+import queue
 import threading
 from collections.abc import Callable
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
@@ -8,36 +9,83 @@ from datetime import datetime
 
 from tablekeep.engine.clock import Clock
 from tablekeep.engine.dynamodb.budget import TokenBucket
-from tablekeep.engine.dynamodb.retrying import until_progress
-from tablekeep.engine.dynamodb.wire import Page, WireClient
+from tablekeep.engine.dynamodb.pacing import NO_PROGRESS_SECONDS, Backoff, Brake, Halt, Halted
+from tablekeep.engine.dynamodb.wire import Page, WireClient, WireThrottled
+from tablekeep.engine.errors import BadInputError, IntegrityError, PermanentError, ThrottledError, TransientError
+from tablekeep.engine.progress import NoProgress, Progress
 
-MAX_WORKERS = 4
-"""Segments in flight: memory is a page and a row group for each."""
+MOST_WORKERS = 4
+MOST_SEGMENTS = 1_000_000
+PAGE_RCU = 128.0
+"""What a full page of 1 MB costs, eventually consistent; twice that when consistent."""
+TABLE_CHECK_SECONDS = 60.0
 
-
-@dataclass(slots=True)
-class SegmentRead:
-    """What was read of one segment. `complete` only when the service gave no LastEvaluatedKey."""
-
-    number: int
-    started: datetime
-    ended: datetime
-    pages: int = 0
-    items: int = 0
-    consumed: float = 0.0
-    complete: bool = False
+OnPage = Callable[[int, Page], None]
 
 
-class Cancelled(Exception):
-    """The scan ends because another segment failed."""
+@dataclass(frozen=True, slots=True)
+class SegmentReport:
+    """One segment, read to its end.
+
+    :param consumed: read capacity units.
+    :param started_at: before its first request (aware, UTC).
+    :param ended_at: after its last answer.
+    """
+
+    segment: int
+    pages: int
+    items: int
+    consumed: float
+    started_at: datetime
+    ended_at: datetime
 
 
-class TableScan:
-    """A scan of one table.
+@dataclass(frozen=True, slots=True)
+class ScanReport:
+    """All segments, in order, each read to its end; how many requests were throttled, and how many sent again for any cause."""
 
-    :param segments: 1 … 1,000,000 (DynamoDB API reference, Scan).
-    :param consistent: strongly consistent reads, at twice the cost.
-    :param budget: read capacity units a second over all segments.
+    segments: tuple[SegmentReport, ...]
+    throttles: int
+    retries: int
+
+    @property
+    def items(self) -> int:
+        return sum(part.items for part in self.segments)
+
+    @property
+    def pages(self) -> int:
+        return sum(part.pages for part in self.segments)
+
+    @property
+    def consumed(self) -> float:
+        """Read capacity units."""
+        return sum(part.consumed for part in self.segments)
+
+    @property
+    def started_at(self) -> datetime:
+        return min(part.started_at for part in self.segments)
+
+    @property
+    def ended_at(self) -> datetime:
+        return max(part.ended_at for part in self.segments)
+
+
+@dataclass(frozen=True, slots=True)
+class _First:
+    page: Page
+    started_at: datetime
+    ended_at: datetime
+
+
+class ParallelScan:
+    """One reading of one table.
+
+    A page that was throttled or lost is asked for again with its own key; nothing read before is read twice.
+
+    :param segments: 1 … 1,000,000; at most `workers` (1 … 4) are read at a time.
+    :param budget: read capacity units a second for all workers together.
+    :param no_progress_seconds: how long one page may fail before the scan does.
+    :param table_id: when given, checked once a minute and at the end: a table made anew under the same name is another table.
     """
 
     def __init__(
@@ -45,65 +93,188 @@ class TableScan:
         wire: WireClient,
         table: str,
         segments: int,
-        clock: Clock,
         *,
+        clock: Clock,
         consistent: bool = False,
         budget: TokenBucket | None = None,
+        workers: int = MOST_WORKERS,
+        no_progress_seconds: float = NO_PROGRESS_SECONDS,
+        progress: Progress | None = None,
+        table_id: str | None = None,
     ) -> None:
-        self._wire, self._table, self.segments, self._clock = wire, table, segments, clock
-        self._consistent, self._budget = consistent, budget
-        self._first: dict[int, tuple[datetime, Page]] = {}
-        self._stop = threading.Event()
+        if not 1 <= segments <= MOST_SEGMENTS:
+            raise BadInputError(f"scanning table {table}", f"{segments} segments is not within 1 and 1,000,000", "give 4, for example")
+        self._wire, self._table, self._segments, self._clock = wire, table, segments, clock
+        self._consistent, self._budget, self._limit = consistent, budget, no_progress_seconds
+        self._workers = max(1, min(workers, MOST_WORKERS, segments))
+        self._progress: Progress = progress or NoProgress()
+        self._table_id = table_id
+        self._halt, self._brake = Halt(clock), Brake(clock)
+        self._lock = threading.Lock()
+        self._first: dict[int, _First] = {}
+        self._reports: dict[int, SegmentReport] = {}
+        self._throttles = self._retries = 0
+        self._said: set[str] = set()
+        self._checked_at = clock.monotonic()
+        self._ran = False
 
-    def _page(self, segment: int, start: dict[str, dict[str, object]] | None) -> Page:
-        if self._budget:
-            self._budget.wait()
-        page = until_progress(
-            lambda: self._wire.scan_page(self._table, segment, self.segments, start, consistent=self._consistent),
-            self._clock,
-        )
-        if self._budget:
-            self._budget.spend(page.consumed)
-        return page
+    @property
+    def segments(self) -> int:
+        return self._segments
 
     def first_page(self, segment: int) -> Page:
-        """The segment's first page, for a sample; `run` goes on from it and does not read it again."""
+        """The segment's first page, read now and kept: `run` goes on from it. Asked again, the same page; no second request."""
+        if not 0 <= segment < self._segments:
+            raise BadInputError(f"scanning table {self._table}", f"there is no segment {segment} of {self._segments}")
         if segment not in self._first:
-            self._first[segment] = (self._clock.now(), self._page(segment, None))
-        return self._first[segment][1]
+            started_at = self._clock.now()
+            page = self._read(segment, None)
+            self._first[segment] = _First(page, started_at, self._clock.now())
+        return self._first[segment].page
 
-    def run(self, on_page: Callable[[int, Page], None]) -> list[SegmentRead]:
-        """Reads every segment to its end.
+    def run(self, on_page: OnPage, *, on_end: Callable[[int], None] | None = None) -> ScanReport:
+        """Reads all segments to their ends; may be called once.
 
-        :param on_page: called with segment and page, in order within a segment, from several threads at once.
-        :raises: the first error of a page or of `on_page`, after all other segments have stopped.
+        :param on_page: gets (segment, page), in order within a segment, in the segment's worker thread; blocking it is the
+            backpressure. An empty page (Count 0) is given too.
+        :param on_end: gets the segment after its last page, in the same thread.
+        :raises TablekeepError: the first failure, whichever segment it was in, or what `on_page` raised. Either way no worker
+            is running any more when this returns.
         """
-        with ThreadPoolExecutor(min(MAX_WORKERS, self.segments), "scan") as pool:
-            futures = [pool.submit(self._segment, number, on_page) for number in range(self.segments)]
-            wait(futures, return_when=FIRST_EXCEPTION)
-            if any(future.done() and future.exception() for future in futures):
-                self._stop.set()
-            wait(futures)
-        errors = [error for future in futures if (error := future.exception()) and not isinstance(error, Cancelled)]
-        if errors:
-            raise errors[0]
-        return [future.result() for future in futures]
+        if self._ran:
+            raise RuntimeError("a ParallelScan runs once")
+        self._ran = True
+        todo: queue.SimpleQueue[int] = queue.SimpleQueue()
+        for segment in range(self._segments):
+            todo.put(segment)
+        with ThreadPoolExecutor(self._workers, thread_name_prefix="scan") as pool:
+            try:
+                futures = [pool.submit(self._work, todo, on_page, on_end) for _ in range(self._workers)]
+                wait(futures, return_when=FIRST_EXCEPTION)
+            finally:  # the failure of one, or an interrupt of the caller, stops all; leaving the block waits for them
+                if not all(future.done() and not future.exception() for future in futures):
+                    self._halt.set()
+        failures = [failure for future in futures if (failure := future.exception()) is not None]
+        for failure in failures:
+            if not isinstance(failure, Halted):
+                raise failure
+        self._check_table()
+        unread = self._segments - len(self._reports)
+        if unread:
+            raise IntegrityError(f"scanning table {self._table}", f"{unread} of {self._segments} segments were not read to their ends")
+        ordered = tuple(self._reports[segment] for segment in range(self._segments))
+        return ScanReport(ordered, self._throttles, self._retries)
 
-    def _segment(self, number: int, on_page: Callable[[int, Page], None]) -> SegmentRead:
-        started, page = self._first.pop(number, (self._clock.now(), None))
-        read = SegmentRead(number, started, started)
-        start: dict[str, dict[str, object]] | None = None
+    def _work(self, todo: "queue.SimpleQueue[int]", on_page: OnPage, on_end: Callable[[int], None] | None) -> None:
+        try:
+            while True:
+                try:
+                    segment = todo.get_nowait()
+                except queue.Empty:
+                    return
+                report = self._scan_segment(segment, on_page)
+                if on_end is not None:
+                    on_end(segment)
+                with self._lock:
+                    self._reports[segment] = report
+        except BaseException:
+            self._halt.set()
+            raise
+
+    def _scan_segment(self, segment: int, on_page: OnPage) -> SegmentReport:
+        started_at = self._clock.now()
+        first = self._first.pop(segment, None)
+        if first is not None:
+            started_at = first.started_at
+        key: bytes | None = None
+        pages = items = 0
+        consumed = 0.0
         while True:
-            if self._stop.is_set():
-                raise Cancelled
-            if page is None:
-                page = self._page(number, start)
-            read.pages += 1
-            read.items += len(page.items)
-            read.consumed += page.consumed
-            read.ended = self._clock.now()
-            on_page(number, page)
+            self._halt.check()
+            if first is not None:
+                page, ended_at, first = first.page, first.ended_at, None
+            else:
+                page = self._read(segment, key)
+                ended_at = self._clock.now()
+            pages, items, consumed = pages + 1, items + page.count, consumed + page.consumed
+            on_page(segment, page)
+            self._progress.advance(page.count, page.byte_count)
             if page.last_key is None:
-                read.complete = True
-                return read
-            start, page = page.last_key, None
+                return SegmentReport(segment, pages, items, consumed, started_at, ended_at)
+            if page.last_key == key:
+                raise IntegrityError(
+                    f"scanning table {self._table}", f"segment {segment} does not advance: a page ended where it began", "run it again"
+                )
+            key = page.last_key
+            if self._table_id is not None and self._clock.monotonic() - self._checked_at >= TABLE_CHECK_SECONDS:
+                self._check_table()
+
+    def _read(self, segment: int, key: bytes | None) -> Page:
+        backoff = Backoff(f"reading segment {segment} of table {self._table}", self._clock, self._limit)
+        expected = PAGE_RCU * (2 if self._consistent else 1)
+        while True:
+            self._halt.check()
+            self._brake.wait(self._halt.sleep)
+            if self._budget is not None:
+                self._budget.acquire(expected, self._halt.sleep)
+            try:
+                page = self._wire.scan(
+                    self._table, segment=segment, total=self._segments, start_key=key, consistent=self._consistent
+                )
+            except TransientError as error:
+                self._settle(expected, 0.0)
+                self._pause(error, backoff)
+                continue
+            except BaseException:
+                self._settle(expected, 0.0)
+                raise
+            self._settle(expected, page.consumed or _estimate(page, self._consistent))
+            return page
+
+    def _settle(self, expected: float, actual: float) -> None:
+        if self._budget is not None:
+            self._budget.settle(expected, actual)
+
+    def _pause(self, error: TransientError, backoff: Backoff) -> None:
+        delay = backoff.delay(error)
+        with self._lock:
+            self._retries += 1
+            self._throttles += isinstance(error, ThrottledError)
+        if isinstance(error, WireThrottled):
+            self._say(error)
+            if not error.hot_key_only:
+                self._brake.hold(delay)
+                return  # the brake is what this worker waits for, too
+        self._halt.sleep(delay)
+
+    def _say(self, error: WireThrottled) -> None:
+        for reason in error.reasons:
+            with self._lock:
+                new = reason not in self._said
+                self._said.add(reason)
+            if new:
+                self._progress.note(f"table {self._table} is throttled: {reason}")
+
+    def _check_table(self) -> None:
+        """:raises PermanentError: when the table is gone or another one has its name."""
+        if self._table_id is None:
+            return
+        self._checked_at = self._clock.monotonic()
+        backoff = Backoff(f"describing table {self._table}", self._clock, self._limit)
+        while True:
+            try:
+                found = self._wire.table_id(self._table)
+                break
+            except TransientError as error:
+                self._halt.sleep(backoff.delay(error))
+        if found != self._table_id:
+            raise PermanentError(
+                f"scanning table {self._table}",
+                "the table was deleted and made anew while it was read (its table id changed)",
+                "run it again; what was read is of two tables and is not a backup",
+            )
+
+
+def _estimate(page: Page, consistent: bool) -> float:
+    """Read capacity units of a page whose answer does not name them: 4 KB a unit when consistent, 8 KB when not."""
+    return max(1.0, page.byte_count / (4096 if consistent else 8192))

@@ -1,150 +1,297 @@
-"""A DynamoDB client whose item bodies stay bytes, in both directions.
+"""Items as the service's own JSON, in both directions, without a Python object per attribute value.
 
-botocore's response parser takes most of the time of a scan (facts are in docs/architecture.md); here it is replaced for
-successful answers alone, and the body of BatchWriteItem is put in before the request is signed.
+The wire client tries nothing twice: throttling, faults and lost connections are answered by one loop (`pacing`) that knows
+the budget, the other workers, the clock and how long nothing has moved. A second loop inside botocore would hide throttles
+and sleep where nobody can stop it.
 """
 
-import base64
-import threading
+import json
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-import botocore.config
-import botocore.parsers
-import botocore.session
+import botocore.exceptions
 import msgspec
 
-from tablekeep.engine.clients import SessionClients, translated
-from tablekeep.engine.errors import IntegrityError
+from tablekeep.engine.clients import THROTTLING, SessionClients, error_code, translate
+from tablekeep.engine.dynamodb.raw import RawClient
+from tablekeep.engine.errors import IntegrityError, PermanentError, TablekeepError, ThrottledError, TransientError
 
-RETRIES = {"mode": "standard", "total_max_attempts": 3}
-"""botocore retries network faults and 5xx a little; what remains, throttling above all, is ours to answer."""
+BATCH_WRITE_ITEMS = 25
+BATCH_GET_KEYS = 100
+BATCH_WRITE_BYTES = 16 * 1024 * 1024
+"""BatchWriteItem's limits: puts a request, and bytes of a request."""
 
-
-class _Answer(msgspec.Struct):
-    Items: list[msgspec.Raw] = []
-    Count: int = -1
-    ScannedCount: int = -1
-    LastEvaluatedKey: dict[str, dict[str, Any]] | None = None
-    ConsumedCapacity: dict[str, Any] | None = None
+RETRYABLE = {"ReplicatedWriteConflictException", "RequestTimeout", "RequestTimeoutException", "ServiceUnavailable"}
+"""Codes below 500 that are modelled as retryable, or name a time-out."""
 
 
-class _BatchAnswer(msgspec.Struct):
-    UnprocessedItems: dict[str, list[dict[str, dict[str, msgspec.Raw]]]] = {}
-    ConsumedCapacity: list[dict[str, Any]] = []
+class WireThrottled(ThrottledError):
+    """The service refused for capacity.
+
+    :param reasons: `ThrottlingReasons[].reason` of the answer, such as `TableReadKeyRangeThroughputExceeded`; often empty.
+    """
+
+    def __init__(self, what: str, why: str, todo: str = "", reasons: tuple[str, ...] = ()) -> None:
+        super().__init__(what, why, todo)
+        self.reasons = reasons
+
+    @property
+    def hot_key_only(self) -> bool:
+        """Whether every reason is a hot key range: then the other segments need not slow down."""
+        return bool(self.reasons) and all("KeyRange" in reason for reason in self.reasons)
 
 
-class Page(msgspec.Struct, frozen=True):
-    """One page of a scan.
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One Scan answer.
 
-    :ivar items: the items' wire JSON. :ivar last_key: where the next page begins; None at the segment's end.
-    :ivar consumed: read capacity units that the page cost.
+    :param items: each item's wire JSON (`bytes(raw)`); keeps the whole answer in memory as long as one of them lives.
+    :param last_key: LastEvaluatedKey as raw JSON, to be sent back as it is; None at the segment's end.
+    :param consumed: read capacity units.
+    :param byte_count: of the answer's body.
     """
 
     items: list[msgspec.Raw]
-    last_key: dict[str, dict[str, Any]] | None
+    count: int
+    scanned_count: int
+    last_key: bytes | None
+    consumed: float
+    byte_count: int
+
+
+@dataclass(frozen=True, slots=True)
+class GetAnswer:
+    """Items found, keys that were not looked at (to be asked again), read capacity units."""
+
+    items: list[msgspec.Raw]
+    unprocessed: list[bytes]
     consumed: float
 
 
-class _RawParser:
-    """Gives a successful answer's body as it came; errors take botocore's way."""
+@dataclass(frozen=True, slots=True)
+class WriteAnswer:
+    """Items that were not written (to be sent again), write capacity units."""
 
-    def __init__(self, inner: Any) -> None:
-        self._inner = inner
-
-    def parse(self, response: dict[str, Any], shape: Any) -> dict[str, Any]:
-        if response["status_code"] >= 300:
-            parsed: dict[str, Any] = self._inner.parse(response, shape)
-            return parsed
-        metadata = {"HTTPStatusCode": response["status_code"], "HTTPHeaders": dict(response["headers"])}
-        return {"Body": response["body"], "ResponseMetadata": metadata}
+    unprocessed: list[bytes]
+    consumed: float
 
 
-class _RawParserFactory(botocore.parsers.ResponseParserFactory):  # type: ignore[misc]
-    def create_parser(self, protocol_name: str) -> _RawParser:
-        return _RawParser(super().create_parser(protocol_name))
+class _Capacity(msgspec.Struct):
+    CapacityUnits: float = 0.0
+
+
+class _Scan(msgspec.Struct):
+    Count: int
+    Items: list[msgspec.Raw]
+    ScannedCount: int = 0
+    LastEvaluatedKey: msgspec.Raw | None = None
+    ConsumedCapacity: _Capacity | None = None
+
+
+class _Keys(msgspec.Struct):
+    Keys: list[msgspec.Raw]
+
+
+class _Get(msgspec.Struct):
+    Responses: dict[str, list[msgspec.Raw]] = {}
+    UnprocessedKeys: dict[str, _Keys] = {}
+    ConsumedCapacity: list[_Capacity] = []
+
+
+class _Put(msgspec.Struct):
+    Item: msgspec.Raw
+
+
+class _PutRequest(msgspec.Struct):
+    PutRequest: _Put
+
+
+class _Write(msgspec.Struct):
+    UnprocessedItems: dict[str, list[_PutRequest]] = {}
+    ConsumedCapacity: list[_Capacity] = []
+
+
+_scan_decoder = msgspec.json.Decoder(_Scan)
+_get_decoder = msgspec.json.Decoder(_Get)
+_write_decoder = msgspec.json.Decoder(_Write)
+
+
+def _text(value: str) -> bytes:
+    return msgspec.json.encode(value)
 
 
 class WireClient:
-    """Scan and BatchWriteItem of one Region. Safe to share between threads.
+    """Scan, BatchGetItem and BatchWriteItem of one Region; safe to share between threads.
 
-    :raises: every method raises the engine's errors: ThrottledError for throttling, TransientError for lost connections.
+    Every method raises `WireThrottled`, `TransientError` (a fault, a lost connection, a damaged answer), `PermanentError` or
+    `BadInputError`, and no message carries a value of an item.
     """
 
     def __init__(self, clients: SessionClients, region: str | None = None) -> None:
-        session = botocore.session.Session(
-            profile=clients.session.profile_name if clients.session.profile_name != "default" else None
-        )
-        # the same, refreshable credentials as the boto3 session, not a second look-up
-        session._credentials = clients.session.get_credentials()
-        session.register_component("response_parser_factory", _RawParserFactory())
-        config = botocore.config.Config(retries=RETRIES, connect_timeout=10, read_timeout=70, max_pool_connections=32)
-        where = region or clients.region
-        endpoint = clients.client("dynamodb", region).meta.endpoint_url
-        self._client = session.create_client("dynamodb", region_name=where, endpoint_url=endpoint, config=config)
-        self._body = threading.local()
-        self._client.meta.events.register("before-call.dynamodb.BatchWriteItem", self._replace_body)
-        self._pages: msgspec.json.Decoder[_Answer] = msgspec.json.Decoder(_Answer)
-        self._batches: msgspec.json.Decoder[_BatchAnswer] = msgspec.json.Decoder(_BatchAnswer)
+        self._raw = RawClient(clients, "dynamodb", region)
 
-    def scan_page(
+    @property
+    def region(self) -> str:
+        return self._raw.region
+
+    def close(self) -> None:
+        """Closes the connections."""
+        self._raw.close()
+
+    def scan(
         self,
         table: str,
-        segment: int = 0,
-        total_segments: int = 1,
-        start: dict[str, dict[str, Any]] | None = None,
         *,
+        segment: int = 0,
+        total: int = 1,
+        start_key: bytes | None = None,
         consistent: bool = False,
+        limit: int | None = None,
     ) -> Page:
-        """One page of one segment.
+        """One page (at most 1 MB of items) of one segment.
 
-        :param start: the last page's `last_key`.
-        :raises IntegrityError: when Count differs from the items that came.
+        :raises IntegrityError: when `Count` is not the number of items.
         """
-        arguments: dict[str, Any] = {
-            "TableName": table,
-            "ConsistentRead": consistent,
-            "ReturnConsumedCapacity": "TOTAL",
-        }
-        if total_segments > 1:
-            arguments |= {"Segment": segment, "TotalSegments": total_segments}
-        if start:
-            arguments["ExclusiveStartKey"] = {name: _for_botocore(value) for name, value in start.items()}
-        with translated(f"scanning the table {table}"):
-            body = self._client.scan(**arguments)["Body"]
-        try:
-            answer = self._pages.decode(body)
-        except msgspec.DecodeError as error:
-            raise IntegrityError(
-                f"scanning the table {table}", f"a page cannot be read ({type(error).__name__})"
-            ) from None
+        parts = [b'{"TableName":', _text(table), b',"ReturnConsumedCapacity":"TOTAL"']
+        if total > 1:
+            parts.append(f',"Segment":{segment},"TotalSegments":{total}'.encode())
+        if consistent:
+            parts.append(b',"ConsistentRead":true')
+        if limit is not None:
+            parts.append(f',"Limit":{limit}'.encode())
+        if start_key is not None:
+            parts += [b',"ExclusiveStartKey":', start_key]
+        parts.append(b"}")
+        what = f"reading table {table}"
+        sent = [] if start_key is None else [start_key]
+        body = self._call("Scan", {"TableName": table}, b"".join(parts), what, sent)
+        answer = _decoded(_scan_decoder, body, what)
         if answer.Count != len(answer.Items):
             raise IntegrityError(
-                f"scanning the table {table}", f"a page counts {answer.Count} items and holds {len(answer.Items)}"
+                what,
+                f"a page of segment {segment} says Count {answer.Count} and holds {len(answer.Items)} items",
+                "run it again; if it stays, report it to AWS",
             )
-        consumed = float((answer.ConsumedCapacity or {}).get("CapacityUnits", 0.0))
-        return Page(answer.Items, answer.LastEvaluatedKey or None, consumed)
+        return Page(
+            items=answer.Items,
+            count=answer.Count,
+            scanned_count=answer.ScannedCount,
+            last_key=None if answer.LastEvaluatedKey is None else bytes(answer.LastEvaluatedKey),
+            consumed=answer.ConsumedCapacity.CapacityUnits if answer.ConsumedCapacity else 0.0,
+            byte_count=len(body),
+        )
 
-    def put_batch(self, table: str, items: list[bytes]) -> tuple[list[bytes], float]:
-        """Puts up to 25 items, given as wire JSON, with one BatchWriteItem.
+    def batch_get(self, table: str, keys: Sequence[bytes], *, consistent: bool = True) -> GetAnswer:
+        """Up to 100 items by key.
 
-        :returns: the items that the service did not take, and the write capacity units consumed.
+        :param keys: each the JSON object of the key attributes, `{"pk":{"S":"a"}}`.
         """
-        requests = b",".join(b'{"PutRequest":{"Item":' + item + b"}}" for item in items)
-        name = msgspec.json.encode(table)
-        self._body.text = b'{"RequestItems":{' + name + b":[" + requests + b']},"ReturnConsumedCapacity":"TOTAL"}'
-        # botocore checks these arguments and builds a body of them, which _replace_body throws away
-        stand_in = {table: [{"PutRequest": {"Item": {"_": {"S": ""}}}}]}
-        with translated(f"writing to the table {table}"):
-            body = self._client.batch_write_item(RequestItems=stand_in)["Body"]
-        answer = self._batches.decode(body)
-        left = [bytes(request["PutRequest"]["Item"]) for request in answer.UnprocessedItems.get(table, ())]
-        return left, sum(float(one.get("CapacityUnits", 0.0)) for one in answer.ConsumedCapacity)
+        read = b',"ConsistentRead":true' if consistent else b""
+        request = b'{"RequestItems":{%b:{"Keys":[%b]%b}},"ReturnConsumedCapacity":"TOTAL"}' % (_text(table), b",".join(keys), read)
+        what = f"reading {len(keys)} keys of table {table}"
+        body = self._call("BatchGetItem", {"RequestItems": {table: {"Keys": []}}}, request, what, keys)
+        answer = _decoded(_get_decoder, body, what)
+        return GetAnswer(
+            items=[item for items in answer.Responses.values() for item in items],
+            unprocessed=[bytes(key) for rest in answer.UnprocessedKeys.values() for key in rest.Keys],
+            consumed=sum(part.CapacityUnits for part in answer.ConsumedCapacity),
+        )
 
-    def _replace_body(self, params: dict[str, Any], **_: Any) -> None:
-        params["body"] = self._body.text
+    def batch_write(self, table: str, items: Sequence[bytes]) -> WriteAnswer:
+        """Puts up to 25 items (at most 16 MB together).
+
+        :param items: each an item's wire JSON; goes into the request unparsed.
+        :raises IntegrityError: when the service finds a key twice among them.
+        """
+        puts = b",".join([b'{"PutRequest":{"Item":%b}}' % item for item in items])
+        request = b'{"RequestItems":{%b:[%b]},"ReturnConsumedCapacity":"TOTAL"}' % (_text(table), puts)
+        what = f"writing {len(items)} items to table {table}"
+        body = self._call("BatchWriteItem", {"RequestItems": {table: []}}, request, what, items)
+        answer = _decoded(_write_decoder, body, what)
+        return WriteAnswer(
+            unprocessed=[bytes(put.PutRequest.Item) for rest in answer.UnprocessedItems.values() for put in rest],
+            consumed=sum(part.CapacityUnits for part in answer.ConsumedCapacity),
+        )
+
+    def table_id(self, table: str) -> str:
+        """The id that a table keeps for life and no other table gets, a later one of its name included."""
+        what = f"describing table {table}"
+        body = self._call("DescribeTable", {"TableName": table}, None, what, [])
+        return str(json.loads(body)["Table"].get("TableId", ""))
+
+    def _call(self, operation: str, params: dict[str, Any], body: bytes | None, what: str, sent: Sequence[bytes]) -> bytes:
+        try:
+            return self._raw.call(operation, params, body)
+        except (botocore.exceptions.ClientError, botocore.exceptions.BotoCoreError) as error:
+            failure = classified(error, what, sent)
+        raise failure  # outside of the except clause: the original, which may quote a value, is not chained
 
 
-def _for_botocore(value: dict[str, Any]) -> dict[str, Any]:
-    """A key attribute as botocore takes it: B as bytes, for it would encode base64 text once more."""
-    ((kind, content),) = value.items()
-    return {kind: base64.b64decode(content) if kind == "B" else content}
+def _decoded(decoder: "msgspec.json.Decoder[Any]", body: bytes, what: str) -> Any:
+    try:
+        return decoder.decode(body)
+    except msgspec.DecodeError as error:
+        # msgspec names offsets and types only. An answer that breaks off is a lost connection by another name.
+        failure = TransientError(what, f"the answer of {len(body)} bytes cannot be read ({error})", "try again")
+    raise failure
+
+
+def classified(error: Exception, what: str, sent: Iterable[bytes] = ()) -> TablekeepError:
+    """The engine's error for what a data call raised.
+
+    :param sent: the items or keys of the request; their values are taken out of the service's message.
+    """
+    if isinstance(error, botocore.exceptions.SSLError) and "CERTIFICATE_VERIFY_FAILED" in str(error):
+        return PermanentError(what, "the endpoint's certificate is not trusted", "check the endpoint, the proxy and AWS_CA_BUNDLE")
+    if not isinstance(error, botocore.exceptions.ClientError):
+        return translate(error, what)
+    code = error_code(error)
+    details = dict(error.response.get("Error", {}))
+    details["Message"] = without_values(str(details.get("Message", "")), sent)
+    safe = botocore.exceptions.ClientError({**error.response, "Error": details}, error.operation_name)
+    why = f"{error.operation_name} answered {code}: {details['Message'] or 'no message'}"
+    if code in THROTTLING:
+        listed = error.response.get("ThrottlingReasons") or error.response.get("throttlingReasons") or []
+        reasons = tuple(sorted({str(entry.get("reason", "")) for entry in listed} - {""}))
+        return WireThrottled(what, why, "try again later, or with a smaller budget", reasons)
+    if code in RETRYABLE:
+        return TransientError(what, why, "try again")
+    if code == "ValidationException" and "duplicate" in details["Message"].lower():
+        return IntegrityError(what, f"the service found a key twice in one request ({why})", "verify the source: each key may occur once")
+    if code == "ResourceNotFoundException":
+        return PermanentError(what, why, "the table is not there, or was deleted meanwhile")
+    return translate(safe, what)
+
+
+def without_values(message: str, sent: Iterable[bytes]) -> str:
+    """`message` with every word that is a value (or a nested map's key) in one of `sent` replaced by `[value]`."""
+    found: set[str] = set()
+    for body in sent:
+        try:
+            item = json.loads(body)
+        except ValueError:
+            return "[message not shown: it answers a request that is not valid JSON]"
+        for value in item.values():
+            found.update(text for text in _values(value) if text and text in message)
+    for text in sorted(found, key=len, reverse=True):
+        message = re.sub(rf"(?<!\w){re.escape(text)}(?!\w)", "[value]", message)
+    return message
+
+
+def _values(value: Any) -> Iterator[str]:
+    if not isinstance(value, dict):
+        return
+    for kind, content in value.items():
+        if kind == "M":
+            for name, member in content.items():
+                yield name
+                yield from _values(member)
+        elif kind == "L":
+            for member in content:
+                yield from _values(member)
+        elif isinstance(content, list):
+            yield from (str(member) for member in content)
+        elif isinstance(content, str):
+            yield content

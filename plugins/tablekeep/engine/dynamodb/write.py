@@ -1,93 +1,205 @@
-"""Batch writes: every item is written or the run fails; what the service did not take is sent again, within a bound."""
+"""Items put into a table, several requests in flight, none ever dropped."""
 
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+import threading
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from types import TracebackType
 
 from tablekeep.engine.clock import Clock
 from tablekeep.engine.dynamodb.budget import TokenBucket
-from tablekeep.engine.dynamodb.retrying import NO_PROGRESS_SECONDS, backoff, until_progress
-from tablekeep.engine.dynamodb.wire import WireClient
-from tablekeep.engine.errors import ThrottledError
+from tablekeep.engine.dynamodb.pacing import NO_PROGRESS_SECONDS, Backoff, Brake, Halt, Halted
+from tablekeep.engine.dynamodb.wire import BATCH_WRITE_BYTES, BATCH_WRITE_ITEMS, WireClient, WireThrottled
+from tablekeep.engine.errors import IntegrityError, TablekeepError, ThrottledError, TransientError
+from tablekeep.engine.progress import NoProgress, Progress
 
-BATCH_ITEMS = 25
-BATCH_BYTES = 15 * 1024 * 1024
-"""DynamoDB takes 25 items and 16 MB a batch; the rest is for what surrounds the items."""
-IN_FLIGHT = 4
+ENVELOPE_BYTES = 4096
+"""Room for what surrounds the items of a request."""
+PUT_BYTES = 28
+"""`{"PutRequest":{"Item":}}` and a comma."""
+
+
+@dataclass(frozen=True, slots=True)
+class WriteReport:
+    """What was written.
+
+    :param items: accepted by the service, each once.
+    :param consumed: write capacity units.
+    :param resent: items that were sent again because the service had left them unprocessed.
+    :param throttles: requests that were refused, or answered with unprocessed items.
+    """
+
+    items: int
+    requests: int
+    consumed: float
+    resent: int
+    throttles: int
 
 
 class BatchWriter:
-    """Writes wire items to one table, several batches in flight. Used as a context; leaving it waits for all of them.
+    """Puts items in batches of at most 25 and 16 MB; `put` from one thread at a time.
+
+    UnprocessedItems are sent again until none is left or nothing has moved for `no_progress_seconds`. The order of writes is
+    not kept. Used in a `with` statement: left normally it writes what is pending (`report`), left by an exception it stops.
 
     :param budget: write capacity units a second.
+    :param in_flight: requests at a time (threads).
     """
 
-    def __init__(self, wire: WireClient, table: str, clock: Clock, *, budget: TokenBucket | None = None) -> None:
-        self._wire, self._table, self._clock, self._budget = wire, table, clock, budget
-        self._pool = ThreadPoolExecutor(IN_FLIGHT, "write")
-        self._flying: set[Future[int]] = set()
+    def __init__(
+        self,
+        wire: WireClient,
+        table: str,
+        *,
+        clock: Clock,
+        budget: TokenBucket | None = None,
+        in_flight: int = 4,
+        no_progress_seconds: float = NO_PROGRESS_SECONDS,
+        progress: Progress | None = None,
+    ) -> None:
+        self._wire, self._table, self._clock = wire, table, clock
+        self._budget, self._limit = budget, no_progress_seconds
+        self._progress: Progress = progress or NoProgress()
+        self._halt, self._brake = Halt(clock), Brake(clock)
+        self._lock = threading.Lock()
+        self._slots = threading.Semaphore(in_flight)
+        self._pool = ThreadPoolExecutor(in_flight, thread_name_prefix="write")
         self._batch: list[bytes] = []
-        self._bytes = 0
-        self.written = 0
-        """Items that the service has taken."""
+        self._batch_bytes = ENVELOPE_BYTES
+        self._failure: BaseException | None = None
+        self._accepted = self._written = self._requests = self._resent = self._throttles = 0
+        self._consumed = 0.0
+        self.report: WriteReport | None = None
+
+    @property
+    def written(self) -> int:
+        """Items that the service has taken so far."""
+        return self._written
+
+    def put(self, item: bytes) -> None:
+        """Takes one item (its wire JSON); may block while `in_flight` requests are under way.
+
+        :raises TablekeepError: the first failure of any request so far; nothing is running any more then. A throttled or lost
+            request gives ThrottledError or TransientError with how many items are not written; the service's
+            ValidationException gives PermanentError at once, a key twice in a batch IntegrityError.
+        """
+        size = len(item) + PUT_BYTES
+        if self._batch and (len(self._batch) == BATCH_WRITE_ITEMS or self._batch_bytes + size > BATCH_WRITE_BYTES):
+            self._flush()
+        self._batch.append(item)
+        self._batch_bytes += size
+        self._accepted += 1
+
+    def put_many(self, items: Iterable[bytes]) -> None:
+        """`put` for each."""
+        for item in items:
+            self.put(item)
+
+    def close(self) -> WriteReport:
+        """Writes what is pending and waits for all of it.
+
+        :raises TablekeepError: as `put` does.
+        :raises IntegrityError: when fewer or more items were written than were put.
+        """
+        if self.report is not None:
+            return self.report
+        if self._batch:
+            self._flush()
+        self._pool.shutdown(wait=True)
+        self._raise_failure()
+        if self._written != self._accepted:
+            raise IntegrityError(f"writing to table {self._table}", f"{self._accepted} items were put and {self._written} written")
+        self.report = WriteReport(self._written, self._requests, self._consumed, self._resent, self._throttles)
+        return self.report
 
     def __enter__(self) -> "BatchWriter":
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if kind is None:
+            self.close()
+            return
+        self._halt.set()
+        self._pool.shutdown(wait=True)
+
+    def _flush(self) -> None:
+        batch, self._batch, self._batch_bytes = self._batch, [], ENVELOPE_BYTES
+        self._slots.acquire()
+        if self._failure is not None:
+            self._raise_failure()
+        self._pool.submit(self._send, batch)
+
+    def _raise_failure(self) -> None:
+        failure = self._failure
+        if failure is None:
+            return
+        self._pool.shutdown(wait=True)
+        if not isinstance(failure, TablekeepError):
+            raise failure
+        rest = f"{self._accepted - self._written} of {self._accepted} items handed over are not written"
+        why = f"{failure.why.rstrip('.')}; {rest}"
+        if isinstance(failure, WireThrottled):
+            raise WireThrottled(failure.what, why, failure.todo, failure.reasons)
+        raise type(failure)(failure.what, why, failure.todo)
+
+    def _send(self, batch: list[bytes]) -> None:
         try:
-            if kind is None:
-                self.flush()
+            self._write(batch)
+        except Halted:
+            pass
+        except BaseException as error:  # kept, and raised in the thread that puts
+            with self._lock:
+                self._failure = self._failure or error
+            self._halt.set()
         finally:
-            self._pool.shutdown(cancel_futures=True)
+            self._slots.release()
 
-    def put(self, item: bytes) -> None:
-        """Takes one item's wire JSON; blocks while enough batches are in flight."""
-        if len(self._batch) == BATCH_ITEMS or self._bytes + len(item) > BATCH_BYTES:
-            self._send()
-        self._batch.append(item)
-        self._bytes += len(item)
+    def _write(self, batch: list[bytes]) -> None:
+        backoff = Backoff(f"writing to table {self._table}", self._clock, self._limit)
+        while batch:
+            self._halt.check()
+            self._brake.wait(self._halt.sleep)
+            expected = float(sum(-(-len(item) // 1024) for item in batch))
+            if self._budget is not None:
+                self._budget.acquire(expected, self._halt.sleep)
+            actual = 0.0
+            try:
+                answer = self._wire.batch_write(self._table, batch)
+                actual = answer.consumed or expected * (1 - len(answer.unprocessed) / len(batch))
+            except TransientError as error:
+                self._pause(error, backoff)
+                continue
+            finally:
+                if self._budget is not None:
+                    self._budget.settle(expected, actual)
+            batch = self._taken(batch, answer.unprocessed, actual, backoff)
 
-    def flush(self) -> None:
-        """Returns when everything was written.
+    def _taken(self, batch: list[bytes], unprocessed: list[bytes], consumed: float, backoff: Backoff) -> list[bytes]:
+        """Counts what was written of `batch` and waits when something was not; returns what is to be sent again."""
+        done = len(batch) - len(unprocessed)
+        if done < 0:
+            raise IntegrityError(
+                f"writing to table {self._table}", f"the service returned {len(unprocessed)} unprocessed items of {len(batch)} sent"
+            )
+        with self._lock:
+            self._written += done
+            self._requests += 1
+            self._consumed += consumed
+            self._resent += len(unprocessed)
+        if done:
+            backoff.progressed()
+            self._progress.advance(done, sum(map(len, batch)) - sum(map(len, unprocessed)))
+        if unprocessed:
+            why = f"BatchWriteItem left {len(unprocessed)} of {len(batch)} items unprocessed"
+            self._pause(WireThrottled(f"writing to table {self._table}", why), backoff)
+        return unprocessed
 
-        :raises: the first batch's error.
-        """
-        self._send()
-        self._collect(0)
-
-    def _send(self) -> None:
-        if self._batch:
-            self._collect(IN_FLIGHT - 1)
-            self._flying.add(self._pool.submit(self._write, self._batch))
-        self._batch, self._bytes = [], 0
-
-    def _collect(self, most: int) -> None:
-        while len(self._flying) > most:
-            done, self._flying = wait(self._flying, return_when=FIRST_COMPLETED)
-            for future in done:
-                self.written += future.result()
-
-    def _write(self, batch: list[bytes]) -> int:
-        left, attempt, since = batch, 0, self._clock.monotonic()
-        while left:
-            if self._budget:
-                self._budget.wait()
-            sending = left
-            left, consumed = until_progress(lambda: self._wire.put_batch(self._table, sending), self._clock)
-            if self._budget:
-                self._budget.spend(consumed)
-            if len(left) < len(sending):
-                attempt, since = 0, self._clock.monotonic()
-            if not left:
-                break
-            if self._clock.monotonic() - since > NO_PROGRESS_SECONDS:
-                raise ThrottledError(
-                    f"writing to the table {self._table}",
-                    f"{len(left)} items of a batch were not taken for {NO_PROGRESS_SECONDS:.0f} s",
-                    "raise the table's write capacity, then run it again",
-                )
-            self._clock.sleep(backoff(attempt))
-            attempt += 1
-        return len(batch)
+    def _pause(self, error: TransientError, backoff: Backoff) -> None:
+        if isinstance(error, ThrottledError):
+            with self._lock:
+                self._throttles += 1
+        delay = backoff.delay(error)
+        if isinstance(error, WireThrottled) and not error.hot_key_only:
+            self._brake.hold(delay)
+        else:
+            self._halt.sleep(delay)

@@ -1,0 +1,128 @@
+"""Arguments, exit codes and errors of all verbs.
+
+0: the stated result was verified · 3: done, but not verified · 2: bad input, nothing was changed · 1: failure.
+"""
+
+import argparse
+import getpass
+import importlib
+import json
+import os
+import socket
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from tablekeep import __version__
+from tablekeep.cli.output import TerminalProgress, print_json
+from tablekeep.engine.clients import SessionClients
+from tablekeep.engine.clock import Clock, SystemClock
+from tablekeep.engine.errors import TablekeepError
+
+DONE, FAILED, BAD_INPUT, UNVERIFIED = 0, 1, 2, 3
+VERBS = ("export", "list", "show", "verify", "restore", "compare")
+
+
+@dataclass
+class Outcome:
+    """What a verb gives back: its exit code and its document."""
+
+    code: int
+    document: dict[str, Any]
+
+
+@dataclass
+class Context:
+    """What every verb has at hand."""
+
+    clients: SessionClients
+    clock: Clock
+    progress: TerminalProgress
+    actor: str
+    run: str
+    json: bool
+
+
+class Verb(Protocol):
+    """A module of this package."""
+
+    HELP: str
+
+    def arguments(self, parser: argparse.ArgumentParser) -> None: ...
+
+    def run(self, args: argparse.Namespace, context: Context) -> Outcome: ...
+
+    def tell(self, outcome: Outcome) -> None: ...
+
+
+class _Parser(argparse.ArgumentParser):
+    """Errors in one form, with exit code 2."""
+
+    def error(self, message: str) -> Any:
+        self.exit(BAD_INPUT, f"tablekeep: {message}\nTry `{self.prog} --help`.\n")
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The parser with all verbs."""
+    parser = _Parser(prog="tablekeep", description="Backs up DynamoDB tables and proves that they can be restored.")
+    parser.add_argument("--version", action="version", version=f"tablekeep {__version__}")
+    verbs = parser.add_subparsers(dest="verb", metavar="COMMAND", required=True)
+    for name in VERBS:
+        module = importlib.import_module(f"tablekeep.cli.{name}")
+        sub = verbs.add_parser(name, help=module.HELP, description=module.HELP)
+        module.arguments(sub)
+        common = sub.add_argument_group("common options")
+        common.add_argument("--json", action="store_true", help="one JSON document on stdout, nothing else")
+        common.add_argument("--quiet", action="store_true", help="no progress")
+        common.add_argument("--region", help="the AWS Region (default: as boto3 finds it)")
+        common.add_argument("--profile", help="the AWS profile (default: as boto3 finds it)")
+        sub.set_defaults(module=module)
+    return parser
+
+
+def _actor() -> str:
+    """Who runs this, for the records: `ana@host`. Containers may have no name for the user."""
+    try:
+        name = getpass.getuser()
+    except (KeyError, OSError):
+        name = str(os.getuid())
+    return f"{name}@{socket.gethostname()}"
+
+
+def run(argv: Sequence[str]) -> int:
+    """Runs one command and returns its exit code; argparse exits by itself on `--help` and on bad arguments."""
+    args = build_parser().parse_args(list(argv))
+    progress = TerminalProgress(quiet=args.quiet or args.json)
+    clock = SystemClock()
+    try:
+        try:
+            clients = SessionClients(region=args.region, profile=args.profile)
+            context = Context(
+                clients, clock, progress, _actor(), f"cli-{clock.now():%Y%m%dT%H%M%SZ}-{clock.token(2)}", args.json
+            )
+            outcome: Outcome = args.module.run(args, context)
+        finally:
+            progress.close()
+        if args.json:
+            print_json(outcome.document)
+        else:
+            args.module.tell(outcome)
+        return outcome.code
+    except TablekeepError as error:
+        if args.json:
+            print_json(error.as_dict() | {"exit_code": error.exit_code})
+        else:
+            sys.stderr.write(f"tablekeep {args.verb}: {error}\n")
+        return error.exit_code
+    except KeyboardInterrupt:
+        sys.stderr.write(f"tablekeep {args.verb}: stopped by Ctrl-C; what was not published is no backup\n")
+        return 130
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILED
+
+
+def pretty(document: dict[str, Any]) -> str:
+    """Indented JSON text."""
+    return json.dumps(document, indent=2, ensure_ascii=False)

@@ -1,0 +1,66 @@
+"""`tablekeep export --table orders --to s3://bucket/prefix`"""
+
+import argparse
+
+from tablekeep.cli.command import DONE, FAILED, UNVERIFIED, Context, Outcome
+from tablekeep.cli.output import print_pairs, size_text
+from tablekeep.engine.backups.verify import verify_backup
+from tablekeep.engine.export.table import export_table
+
+HELP = "back a table up to S3 as Parquet, then verify the backup"
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--table", required=True, help="the table's name")
+    parser.add_argument("--to", required=True, metavar="S3-URI", help="the root of the backups, s3://bucket/prefix")
+    parser.add_argument("--segments", type=int, help="segments of the parallel scan (default: by the table's size)")
+    parser.add_argument(
+        "--max-rcu", type=float, metavar="N", help="read capacity units a second, over all segments (default: no limit)"
+    )
+    parser.add_argument(
+        "--encryption", metavar="KEY", help="KMS key of the objects: id, alias or ARN (default: the bucket's SSE-S3)"
+    )
+    parser.add_argument("--bucket-owner", metavar="ACCOUNT", help="the account that must own the bucket")
+    parser.add_argument("--no-verify", action="store_true", help="do not read the backup again; exit code 3")
+
+
+def run(args: argparse.Namespace, context: Context) -> Outcome:
+    report = export_table(
+        clients=context.clients, clock=context.clock, progress=context.progress, table=args.table, to=args.to, segments=args.segments,
+        max_rcu=args.max_rcu, encryption=args.encryption, owner=args.bucket_owner, actor=context.actor, run=context.run,
+    )  # fmt: skip
+    document = report.as_dict()
+    if args.no_verify:
+        return Outcome(UNVERIFIED, document)
+    proof = verify_backup(
+        clients=context.clients, clock=context.clock, progress=context.progress, backup=report.backup, level="full", actor=context.actor,
+        run=context.run, owner=args.bucket_owner,
+    )  # fmt: skip
+    document |= {"verified": proof.ok, "problems": proof.problems, "verify_seconds": proof.seconds}
+    return Outcome(DONE if proof.ok else FAILED, document)
+
+
+def tell(outcome: Outcome) -> None:
+    document = outcome.document
+    rate = document["items"] / document["seconds"] if document["seconds"] else 0
+    print_pairs(
+        [
+            ("backup", document["backup"]),
+            (
+                "items",
+                f"{document['items']:,} in {document['parts']} parts, {size_text(document['bytes'])} ({size_text(document['raw_bytes'])} raw)",
+            ),
+            ("content hash", document["content_hash"]),
+            ("consistent", f"{document['consistent_from']} to {document['consistent_to']} (no single moment)"),
+            (
+                "took",
+                f"{document['seconds']:.1f} s ({rate:,.0f} items/s), {document['consumed_rcu']:,} read capacity units",
+            ),
+            (
+                "verified",
+                "yes: every item was read back"
+                if document["verified"]
+                else "NO" + "".join(f"\n  {one}" for one in document.get("problems", [])),
+            ),
+        ]
+    )
