@@ -23,7 +23,7 @@ def numbers(draw: Any) -> str:
     exponent = draw(st.one_of(st.integers(-8, 8), st.integers(-130, 125)))
     value = value.scaleb(exponent - value.adjusted(), Context(prec=40))  # the default context would round to 28 digits
     if draw(st.booleans()):
-        value = -value
+        value = value.copy_negate()  # unary minus would round
     notation = draw(st.sampled_from(["plain", "scientific", "zeros"]))
     if notation == "plain":
         return format(value, "f")

@@ -34,5 +34,5 @@ def tell(outcome: Outcome) -> None:
         ("took", f"{document['seconds']:.1f} s: {phases}"),
         ("indexes", ", ".join(document["indexes"]) or "none"),
     ]
-    lines += [("not restored", one) for one in document["not_restored"]]
+    lines += [("not restored", f"{one['name']}: {one['why']}. {one['command']}") for one in document["not_restored"]]
     print_pairs(lines)

@@ -15,10 +15,10 @@ from tablekeep.engine.backups.store import Store
 from tablekeep.engine.clients import SessionClients
 from tablekeep.engine.clock import Clock, utc_text
 from tablekeep.engine.dynamodb.budget import TokenBucket
-from tablekeep.engine.dynamodb.scan import SegmentRead, TableScan
-from tablekeep.engine.dynamodb.tables import TableSettings, describe_table, read_settings
+from tablekeep.engine.dynamodb.scan import ParallelScan, ScanReport
+from tablekeep.engine.dynamodb.settings import TableSettings, read_settings
 from tablekeep.engine.dynamodb.wire import Page, WireClient
-from tablekeep.engine.errors import BadInputError, IntegrityError, PermanentError
+from tablekeep.engine.errors import BadInputError, IntegrityError
 from tablekeep.engine.export.segments import SegmentWriter
 from tablekeep.engine.items.canonical import canonical_attributes, parse_item
 from tablekeep.engine.items.census import Census
@@ -95,7 +95,7 @@ def export_table(
             "give more than 0 RCU, for example --max-rcu 100",
         )
     began, started = clock.monotonic(), clock.now()
-    settings = read_settings(clients, table)
+    settings = read_settings(clients, table, clock=clock)
     store = S3Store(clients, bucket, owner=owner, encryption=encryption)
     store.check()
     probe_conditional_writes(store, root)
@@ -104,27 +104,22 @@ def export_table(
     before = newest(store, shelf, table_id=settings.table_id)
     count = segments or max(1, min(1000, settings.size_bytes // SEGMENT_BYTES + 1))
     budget = TokenBucket(max_rcu, clock) if max_rcu else None
-    scan = TableScan(WireClient(clients), table, count, clock, budget=budget)
+    scan = ParallelScan(
+        WireClient(clients), table, count, clock=clock, budget=budget, progress=progress, table_id=settings.table_id
+    )
     job = _Job(store, location, settings, scan, before.layout if before else None, progress)
     try:
-        reads = job.scan()
-        manifest = job.manifest(reads, started, clock, as_of or started, actor, run)
-        if describe_table(clients, table).get("TableId", "unknown") != settings.table_id:
-            raise PermanentError(
-                f"exporting the table {table}",
-                "it was deleted and made anew meanwhile",
-                "run it again; no backup was made",
-            )
+        read = job.scan()
+        manifest = job.manifest(read, started, clock, as_of or started, actor, run)
         progress.phase("publish")
         published = publish(store, manifest)
     except BaseException:
         job.abort()
         raise
-    consumed = round(sum(read.consumed for read in reads), 1)
     return ExportReport(
         published.uri, published.backup_id, table, published.items, published.stored_bytes, published.raw_bytes, str(published.content),
         round(clock.monotonic() - began, 3), count, len(published.parts), utc_text(published.as_of), utc_text(published.consistent[0]),
-        utc_text(published.consistent[1]), consumed,
+        utc_text(published.consistent[1]), round(read.consumed, 1),
     )  # fmt: skip
 
 
@@ -136,46 +131,46 @@ class _Job:
         store: Store,
         location: SetLocation,
         settings: TableSettings,
-        scan: TableScan,
+        scan: ParallelScan,
         previous: Layout | None,
         progress: Progress,
     ) -> None:
         self._store, self._location, self._settings, self._scan = store, location, settings, scan
         self._previous, self._progress = previous, progress
-        self._keys = [name for name, _ in settings.key]
+        self._key = [(one.name, one.type) for one in settings.key_schema]
+        self._keys = list(settings.key_names)
         self._writers: dict[int, SegmentWriter] = {}
         self.layout: Layout | None = None
 
-    def scan(self) -> list[SegmentRead]:
+    def scan(self) -> ScanReport:
         """Samples, decides the columns, reads every segment to its end and writes its parts."""
         self._progress.phase("scan", self._settings.item_count or None)
         sample = Census()
         for segment in range(min(SAMPLED_SEGMENTS, self._scan.segments)):
             for raw in self._scan.first_page(segment).items:
                 sample.add(canonical_attributes(parse_item(raw)))
-        self.layout = decide(sample, self._settings.key, self._previous)
+        self.layout = decide(sample, self._key, self._previous)
         self._writers = {number: self._writer(number, 0, self.layout) for number in range(self._scan.segments)}
-        reads = self._scan.run(self._page)
-        for read in reads:
-            written = sum(part.rows for part in self._writers[read.number].parts)
-            if not read.complete or written != read.items:
+        report = self._scan.run(self._page, on_end=self._finish)
+        for read in report.segments:
+            written = sum(part.rows for part in self._writers[read.segment].parts)
+            if written != read.items:
                 raise IntegrityError(
-                    f"exporting the table {self._settings.name}",
-                    f"segment {read.number} read {read.items:,} items, wrote {written:,}, complete: {read.complete}",
+                    f"exporting the table {self._settings.table}",
+                    f"segment {read.segment} read {read.items:,} items and wrote {written:,}",
                 )
         if any(writer.encoder.numbers_missed for writer in self._writers.values()):
             self._repair()
-        return reads
+        return report
 
     def _writer(self, segment: int, attempt: int, layout: Layout) -> SegmentWriter:
         return SegmentWriter(self._store, self._location, segment, attempt, Encoder(layout, self._keys))
 
     def _page(self, segment: int, page: Page) -> None:
-        writer = self._writers[segment]
-        size = writer.add(page.items)
-        if page.last_key is None:
-            writer.finish()
-        self._progress.advance(len(page.items), size)
+        self._writers[segment].add(page.items)
+
+    def _finish(self, segment: int) -> None:
+        self._writers[segment].finish()
 
     def _repair(self) -> None:
         """Rewrites all parts under columns that hold every number, so that plain SQL on a column is right."""
@@ -183,7 +178,7 @@ class _Job:
         for writer in self._writers.values():
             census.merge(writer.encoder.census)
         number = self._previous.schema + 1 if self._previous else 1
-        wider = replace(decide(census, self._settings.key, self.layout), schema=number)
+        wider = replace(decide(census, self._key, self.layout), schema=number)
         self._progress.phase("rewrite", census.items)
         self._progress.note(
             "some numbers do not fit the columns that the sample suggested; the parts are rewritten with wider ones"
@@ -201,7 +196,7 @@ class _Job:
         self.layout = wider
 
     def manifest(
-        self, reads: list[SegmentRead], started: datetime, clock: Clock, as_of: datetime, actor: str, run: str
+        self, read: ScanReport, started: datetime, clock: Clock, as_of: datetime, actor: str, run: str
     ) -> Manifest:
         """Writes table.json and census.json, and puts everything together."""
         assert self.layout is not None
@@ -212,16 +207,16 @@ class _Job:
             parts += writer.parts
         settings = self._settings
         files = (
-            put_file(self._store, self._location, "table.json", settings.as_json()),
+            put_file(self._store, self._location, "table.json", settings.as_document()),
             put_file(self._store, self._location, "census.json", whole.census.as_json()),
         )
         return Manifest(
             location=self._location,
-            table={"name": settings.name, "arn": settings.arn, "id": settings.table_id},
-            key=tuple(settings.key),
+            table={"name": settings.table, "arn": settings.arn, "id": settings.table_id},
+            key=tuple(self._key),
             engine="scan",
             as_of=as_of,
-            consistent=(min(read.started for read in reads), max(read.ended for read in reads)),
+            consistent=(read.started_at, read.ended_at),
             started=started,
             finished=clock.now(),
             content=whole.hasher.whole,
@@ -229,10 +224,13 @@ class _Job:
             layout=self.layout,
             columns={name: ColumnFigures(one.nulls, one.misfits) for name, one in whole.counts.items()},
             rest_rows=whole.rest_rows,
-            segments=tuple(Segment(r.number, r.pages, r.items, utc_text(r.started), utc_text(r.ended)) for r in reads),
+            segments=tuple(
+                Segment(one.segment, one.pages, one.items, utc_text(one.started_at), utc_text(one.ended_at))
+                for one in read.segments
+            ),
             parts=tuple(parts),
             files=files,
-            run={"actor": actor, "id": run, "not_known": dict(settings.refused)},
+            run={"actor": actor, "id": run, "not_known": dict(settings.not_known)},
         )
 
     def abort(self) -> None:

@@ -10,8 +10,8 @@ from tablekeep.engine.backups.sets import BackupSet
 from tablekeep.engine.backups.spool import KeySpool
 from tablekeep.engine.clients import SessionClients
 from tablekeep.engine.clock import Clock
-from tablekeep.engine.dynamodb.scan import TableScan
-from tablekeep.engine.dynamodb.tables import read_settings
+from tablekeep.engine.dynamodb.scan import ParallelScan
+from tablekeep.engine.dynamodb.settings import read_settings
 from tablekeep.engine.dynamodb.wire import Page, WireClient
 from tablekeep.engine.items.canonical import canonical_attributes, canonical_key, encode_canonical, parse_item
 from tablekeep.engine.items.hashing import Hasher
@@ -80,7 +80,7 @@ class TableSide:
 
     @property
     def key_names(self) -> list[str]:
-        return [name for name, _ in self._settings.key]
+        return list(self._settings.key_names)
 
     def expected(self) -> int:
         return self._settings.item_count
@@ -96,9 +96,13 @@ class TableSide:
         collector = _Collector(self.key_names, keys)
 
         def on_page(segment: int, page: Page) -> None:
-            self._progress.advance(collector.take(segment, page.items))
+            collector.take(segment, page.items)
 
-        TableScan(WireClient(self._clients), self.name, 4, self._clock, consistent=True).run(on_page)
+        scan = ParallelScan(
+            WireClient(self._clients), self.name, 4, clock=self._clock, consistent=True, progress=self._progress,
+            table_id=self._settings.table_id,
+        )  # fmt: skip
+        scan.run(on_page)
         return collector.whole()
 
 

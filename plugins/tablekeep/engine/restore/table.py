@@ -10,22 +10,14 @@ from tablekeep.engine.backups.sets import BackupSet, open_backup
 from tablekeep.engine.clients import SessionClients
 from tablekeep.engine.clock import Clock
 from tablekeep.engine.dynamodb.budget import TokenBucket
-from tablekeep.engine.dynamodb.tables import TableSettings, add_indexes, create_table
+from tablekeep.engine.dynamodb.reapply import reapply_settings
+from tablekeep.engine.dynamodb.settings import TableSettings
+from tablekeep.engine.dynamodb.tables import add_indexes, create_table
 from tablekeep.engine.dynamodb.wire import WireClient
 from tablekeep.engine.dynamodb.write import BatchWriter
 from tablekeep.engine.errors import BadInputError, IntegrityError
 from tablekeep.engine.progress import Progress
 from tablekeep.engine.restore.sides import TableSide
-
-REAPPLIED_LATER = {
-    "DescribeTimeToLive": "time to live: aws dynamodb update-time-to-live (expired items would vanish again)",
-    "DescribeContinuousBackups": "point-in-time recovery: aws dynamodb update-continuous-backups",
-    "ListTagsOfResource": "tags: aws dynamodb tag-resource",
-    "DescribeScalableTargets": "auto scaling: aws application-autoscaling register-scalable-target",
-    "GetResourcePolicy": "resource policy: aws dynamodb put-resource-policy",
-    "DescribeKinesisStreamingDestination": "Kinesis destination: aws dynamodb enable-kinesis-streaming-destination",
-    "DescribeContributorInsights": "contributor insights: aws dynamodb update-contributor-insights",
-}
 
 
 @dataclass
@@ -45,7 +37,7 @@ class RestoreReport:
     content_hash: str = ""
     proved: bool = False
     indexes: list[str] = field(default_factory=list)
-    not_restored: list[str] = field(default_factory=list)
+    not_restored: list[dict[str, str]] = field(default_factory=list)
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -82,18 +74,21 @@ def restore_table(
     began = clock.monotonic()
     phases: dict[str, float] = {}
     opened = open_backup(backup_clients or clients, backup)
-    settings = TableSettings.from_json(opened.document("table.json"))
+    settings = TableSettings.from_document(opened.document("table.json"))
     at = _lap(phases, "find", began, clock)
     progress.phase("create")
-    table_id = create_table(clients, settings, to_table, clock, tags=tags or {})
-    report = RestoreReport(backup, to_table, table_id, phases=phases)
+    created = create_table(clients, settings, to_table, run=run, clock=clock, tags=tags, progress=progress)
+    report = RestoreReport(backup, to_table, created.table_id, phases=phases)
     at = _lap(phases, "create", at, clock)
     report.items = _load(clients, clock, progress, opened, to_table, max_wcu)
     at = _lap(phases, "load", at, clock)
     progress.phase("indexes")
-    report.indexes = add_indexes(clients, settings, to_table, clock)
+    report.indexes = list(add_indexes(clients, settings, created, clock=clock, progress=progress))
     at = _lap(phases, "indexes", at, clock)
-    report.not_restored = _not_restored(settings)
+    progress.phase("settings")
+    missing = reapply_settings(clients, settings, created, clock=clock, progress=progress)
+    report.not_restored = [one.as_dict() for one in missing]
+    at = _lap(phases, "settings", at, clock)
     if prove:
         side = TableSide(clients, clock, progress, to_table)
         report.content_hash = str(side.hasher().whole)
@@ -132,50 +127,13 @@ def _load(
 ) -> int:
     progress.phase("load", opened.manifest.items)
     budget = TokenBucket(max_wcu, clock) if max_wcu else None
-    with BatchWriter(WireClient(clients), table, clock, budget=budget) as writer:
+    with BatchWriter(WireClient(clients), table, clock=clock, budget=budget, progress=progress) as writer:
         for part in opened.manifest.parts:
             for items in opened.items(part):
-                for item in items:
-                    writer.put(item)
-                progress.advance(len(items), sum(map(len, items)))
-        writer.flush()
-        written = writer.written
+                writer.put_many(items)
+        written = writer.close().items
     if written != opened.manifest.items:
         raise IntegrityError(
             f"loading the table {table}", f"{written:,} of {opened.manifest.items:,} items were written"
         )
     return written
-
-
-def _not_restored(settings: TableSettings) -> list[str]:
-    """What the old table had and the new one does not, as far as it is known."""
-    missing = []
-    for operation, text in REAPPLIED_LATER.items():
-        if operation in settings.refused:
-            missing.append(f"{text} - not known: {operation} was refused with {settings.refused[operation]}")
-        elif _is_set(operation, settings.answers.get(operation, {})):
-            missing.append(text)
-    for name, text in (
-        ("StreamSpecification", "stream"),
-        ("SSEDescription", "encryption"),
-        ("OnDemandThroughput", "on-demand limits"),
-    ):
-        if settings.table.get(name):
-            missing.append(f"{text}: aws dynamodb update-table")
-    if settings.table.get("DeletionProtectionEnabled"):
-        missing.append("deletion protection: aws dynamodb update-table --deletion-protection-enabled")
-    return missing
-
-
-def _is_set(operation: str, answer: dict[str, Any]) -> bool:
-    match operation:
-        case "DescribeTimeToLive":
-            return bool((answer.get("TimeToLiveDescription") or {}).get("TimeToLiveStatus") == "ENABLED")
-        case "DescribeContinuousBackups":
-            recovery = (answer.get("ContinuousBackupsDescription") or {}).get("PointInTimeRecoveryDescription") or {}
-            return bool(recovery.get("PointInTimeRecoveryStatus") == "ENABLED")
-        case "DescribeContributorInsights":
-            return bool(answer.get("ContributorInsightsStatus") == "ENABLED")
-        case _:
-            names = ("Tags", "ScalableTargets", "Policy", "KinesisDataStreamDestinations")
-            return any(answer.get(name) for name in names)

@@ -1,0 +1,94 @@
+"""The command line as a person uses it: real processes against the stand-in; exit codes, JSON, and errors in one line."""
+
+import json
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+from tests.tables import ROOT, make_bucket, make_table, orders
+
+
+def tablekeep(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "tablekeep", *arguments], capture_output=True, text=True, timeout=120, check=False
+    )
+
+
+@pytest.fixture
+def aws(local_aws: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
+    monkeypatch.setenv("PYTHONPATH", "plugins")
+    make_bucket(local_aws)
+    make_table(local_aws, "orders", orders())
+    return local_aws
+
+
+def test_the_way_from_export_to_compare(aws: Any) -> None:
+    exported = tablekeep("export", "--table", "orders", "--to", ROOT, "--segments", "2", "--json")
+    assert exported.returncode == 0, exported.stderr
+    report = json.loads(exported.stdout)
+    assert report["verified"] is True
+    assert {"backup", "items", "bytes", "content_hash", "seconds"} <= report.keys()
+    backup = report["backup"]
+    listed = json.loads(tablekeep("list", ROOT, "--json").stdout)
+    assert [one["backup"] for one in listed["backups"]] == [backup]
+    assert listed["backups"][0]["verified"]["level"] == "full"
+    for level, code in (("list", 3), ("checksum", 3), ("full", 0)):
+        assert tablekeep("verify", backup, "--level", level).returncode == code
+    shown = tablekeep("show", backup)
+    assert shown.returncode == 0
+    assert "UNSIGNED" in shown.stdout
+    assert "customer-" not in shown.stdout
+    assert tablekeep("restore", backup, "--to-table", "again", "--quiet").returncode == 0
+    assert tablekeep("compare", "again", backup).returncode == 0
+    aws.client("dynamodb").delete_item(TableName="again", Key={"pk": {"S": "customer-1"}, "sk": {"N": "1"}})
+    different = tablekeep("compare", "again", backup, "--json")
+    assert different.returncode == 1
+    assert json.loads(different.stdout)["right_only"] == 1
+    assert "customer" not in different.stdout
+    assert tablekeep("export", "--table", "orders", "--to", ROOT, "--no-verify").returncode == 3
+
+
+@pytest.mark.parametrize(
+    ("arguments", "why"),
+    [
+        (("export", "--table", "nowhere", "--to", ROOT), "no such table"),
+        (("export", "--table", "orders", "--to", "s3://not-a-bucket-here"), "no such bucket"),
+        (
+            (
+                "restore",
+                f"{ROOT}/v1/123456789012/us-east-1/dynamodb/orders/20200101T000000Z-00000000/manifest.json",
+                "--to-table",
+                "abc",
+            ),
+            "no backup",
+        ),
+        (("verify", "s3://x/y"), "s3://"),
+        (("list", "nowhere"), "s3://"),
+        (("export", "--table", "orders"), "--to"),
+        (("frobnicate",), "frobnicate"),
+    ],
+)
+def test_bad_input_is_one_clear_error_and_exit_code_2(aws: Any, arguments: tuple[str, ...], why: str) -> None:
+    done = tablekeep(*arguments, *(["--json"] if arguments[0] == "list" else []))
+    assert done.returncode == 2
+    assert why in done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_the_engine_and_the_command_line_never_import_airflow() -> None:
+    code = (
+        "import sys, pkgutil, importlib; sys.modules['airflow'] = None; import tablekeep.engine, tablekeep.cli\n"
+        "for package in (tablekeep.engine, tablekeep.cli):\n"
+        "    for one in pkgutil.walk_packages(package.__path__, package.__name__ + '.'): importlib.import_module(one.name)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+        env={"PYTHONPATH": "plugins"},
+    )
+    assert done.returncode == 0, done.stderr
