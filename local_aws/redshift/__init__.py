@@ -1,0 +1,8 @@
+"""The Redshift Data API, running SQL on PostgreSQL with the first of Redshift's rules enforced.
+
+`service` is the API, `runner` carries statements out, `tokens` and `dialect` turn Redshift's SQL into PostgreSQL's,
+`types` are its column types, `copy` reads COPY statements, `parquet` loads files under the rules of columnar COPY.
+
+PostgreSQL is not Redshift: it has no distribution, no leader node, other planner and other functions. What is enforced
+here is what a loader can get wrong. Types that PostgreSQL does not have live in comments on the columns.
+"""
