@@ -17,7 +17,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, context: Context) -> Outcome:
     opened = open_backup(context.clients, args.backup)
-    manifest, table = opened.manifest, opened.document("table.json")
+    manifest, table = opened.manifest, opened.document("table")
     record = verifications(opened.store, manifest.location.shelf).get(manifest.backup_id)
     document = {
         "backup": manifest.uri,

@@ -106,13 +106,23 @@ class SetLocation:
 
 
 def part_name(segment: int, sequence: int, attempt: int) -> str:
-    """`data/part-00003-000001-0.parquet`: a second attempt writes another object, so parts are never overwritten."""
+    """`data/part-00003-000001-2891336453.parquet`: every attempt has a random number, so no part is ever overwritten."""
     return f"data/part-{segment:05d}-{sequence:06d}-{attempt}.parquet"
 
 
 def is_part_name(name: str) -> bool:
     """Whether a name in a manifest is one that this format gives to parts; anything else is forged."""
     return bool(_PART.match(name))
+
+
+def file_name(role: str, attempt: int | None = None) -> str:
+    """`table.json`, or `table-<attempt>.json` for an attempt that found the first name taken."""
+    return f"{role}.json" if attempt is None else f"{role}-{attempt}.json"
+
+
+def is_file_name(role: str, name: str) -> bool:
+    """Whether a name in a manifest is one that this format gives to the file of that role."""
+    return bool(re.fullmatch(rf"{re.escape(role)}(?:-[0-9]+)?\.json", name))
 
 
 def new_backup_id(as_of: datetime, clock: Clock) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from tablekeep.engine.backups.location import SetLocation, is_part_name
+from tablekeep.engine.backups.location import SetLocation, is_file_name, is_part_name
 from tablekeep.engine.backups.sealed import seal, unseal
 from tablekeep.engine.clock import parse_utc, utc_text
 from tablekeep.engine.errors import IntegrityError
@@ -20,12 +20,14 @@ MAJOR, MINOR = 1, 0
 
 @dataclass(frozen=True, slots=True)
 class StoredFile:
-    """An object of the set other than a part: table.json, census.json.
+    """An object of the set other than a part.
 
-    :ivar name: relative to the set's folder.
+    :ivar role: `table` (the settings) or `census`.
+    :ivar name: relative to the set's folder: `table.json`; `table-<attempt>.json` where an earlier attempt had left one.
     :ivar sha256: of its bytes, hexadecimal.
     """
 
+    role: str
     name: str
     size: int
     sha256: str
@@ -155,8 +157,9 @@ class Manifest:
     def key_names(self) -> list[str]:
         return [name for name, _ in self.key]
 
-    def file(self, name: str) -> StoredFile | None:
-        return next((one for one in self.files if one.name == name), None)
+    def file(self, role: str) -> StoredFile:
+        """The file of a role; every manifest that was read has both."""
+        return next(one for one in self.files if one.role == role)
 
     def text(self) -> bytes:
         """The sealed document."""
@@ -179,7 +182,9 @@ class Manifest:
                 "rest_rows": self.rest_rows,
                 "segments": [one.as_json() for one in self.segments],
                 "parts": [part.as_json() for part in self.parts],
-                "files": [{"name": one.name, "size": one.size, "sha256": one.sha256} for one in self.files],
+                "files": [
+                    {"role": one.role, "name": one.name, "size": one.size, "sha256": one.sha256} for one in self.files
+                ],
                 "run": self.run,
             }
         )
@@ -226,7 +231,10 @@ def _parse(document: dict[str, Any], location: SetLocation, sealed: str) -> Mani
         rest_rows=int(document["rest_rows"]),
         segments=tuple(Segment.from_json(one) for one in document["segments"]),
         parts=tuple(Part.from_json(one) for one in document["parts"]),
-        files=tuple(StoredFile(str(one["name"]), int(one["size"]), str(one["sha256"])) for one in document["files"]),
+        files=tuple(
+            StoredFile(str(one["role"]), str(one["name"]), int(one["size"]), str(one["sha256"]))
+            for one in document["files"]
+        ),
         run=dict(document["run"]),
         seal=sealed,
     )
@@ -252,8 +260,11 @@ def _check(manifest: Manifest) -> None:
             rows = sum(part.rows for part in manifest.parts if part.segment == segment.number)
             if rows != segment.items:
                 raise ValueError(f"segment {segment.number} read {segment.items:,} items and its parts hold {rows:,}")
-    if {one.name for one in manifest.files} != {"table.json", "census.json"}:
-        raise ValueError("table.json or census.json is not named")
+    if sorted(one.role for one in manifest.files) != ["census", "table"]:
+        raise ValueError("the settings or the census are not named")
+    for file in manifest.files:
+        if not is_file_name(file.role, file.name):
+            raise ValueError(f"{file.name[:100]!r} is not the name of such a file")
 
 
 def checked(manifest: Manifest) -> Manifest:

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from tablekeep.engine.backups.location import FORMAT_FOLDER, SetLocation, parse_manifest_uri
+from tablekeep.engine.backups.location import FORMAT_FOLDER, SetLocation, file_name, parse_manifest_uri
 from tablekeep.engine.backups.manifest import Manifest, Part, StoredFile, checked, parse_manifest
 from tablekeep.engine.backups.parts import part_batches, part_items
 from tablekeep.engine.backups.s3 import S3Store
@@ -24,14 +24,13 @@ class BackupSet:
     store: Store
     manifest: Manifest
 
-    def document(self, name: str) -> dict[str, Any]:
-        """`table.json` or `census.json`, its SHA-256 checked.
+    def document(self, role: str) -> dict[str, Any]:
+        """The `table` settings or the `census`, its SHA-256 checked.
 
         :raises IntegrityError: when it is missing, damaged or no JSON object.
         """
-        stored = self.manifest.file(name)
-        if stored is None:
-            raise IntegrityError(f"reading {name}", "the manifest does not name it")
+        stored = self.manifest.file(role)
+        name = stored.name
         try:
             text = self.store.get(self.manifest.location.key(name), max_bytes=MAX_BYTES)
         except NotFoundError:
@@ -74,16 +73,21 @@ def open_backup(clients: Clients, uri: str, *, owner: str | None = None) -> Back
     return open_set(S3Store(clients, location.shelf.bucket, owner=owner), location)
 
 
-def put_file(store: Store, location: SetLocation, name: str, document: dict[str, Any]) -> StoredFile:
-    """Writes a JSON document of the set and reads it back.
+def put_file(store: Store, location: SetLocation, role: str, document: dict[str, Any], attempt: int) -> StoredFile:
+    """Writes a JSON document of the set, never over one that another attempt has written, and reads it back.
 
     :raises IntegrityError: when the store holds something else than was sent.
     """
     text = msgspec.json.format(msgspec.json.encode(document, order="sorted"), indent=1) + b"\n"
-    store.put(location.key(name), text)
+    name = file_name(role)
+    try:
+        store.put(location.key(name), text, if_absent=True)
+    except AlreadyExistsError:
+        name = file_name(role, attempt)
+        store.put(location.key(name), text, if_absent=True)
     if store.get(location.key(name)) != text:
         raise IntegrityError(f"reading back {location.key(name)}", "the store holds something else than was sent")
-    return StoredFile(name, len(text), hashlib.sha256(text).hexdigest())
+    return StoredFile(role, name, len(text), hashlib.sha256(text).hexdigest())
 
 
 def publish(store: Store, manifest: Manifest) -> Manifest:

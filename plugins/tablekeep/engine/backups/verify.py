@@ -95,8 +95,8 @@ def verify_set(opened: BackupSet, level: Level, *, clock: Clock, progress: Progr
     )
     present = {info.key: info for info in opened.store.list(manifest.location.prefix + "/")}
     _list(manifest, present, report)
-    for name in ("table.json", "census.json"):
-        _attempt(report, lambda name=name: opened.document(name))  # type: ignore[misc]
+    for role in ("table", "census"):
+        _attempt(report, lambda role=role: opened.document(role))  # type: ignore[misc]
     if level == "checksum":
         progress.phase("checksum", len(manifest.parts), "parts")
         for part in manifest.parts:
@@ -177,7 +177,7 @@ def _full(opened: BackupSet, report: VerifyReport, progress: Progress) -> None:
         or again.rest_rows != manifest.rest_rows
     ):
         report.problem("the columns' nulls and misfits differ from the manifest's")
-    if again.census.as_json() != opened.document("census.json"):
+    if again.census.as_json() != opened.document("census"):
         report.problem("census.json differs from what the items hold")
 
 

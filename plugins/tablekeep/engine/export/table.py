@@ -107,7 +107,8 @@ def export_table(
     scan = ParallelScan(
         WireClient(clients), table, count, clock=clock, budget=budget, progress=progress, table_id=settings.table_id
     )
-    job = _Job(store, location, settings, scan, before.layout if before else None, progress)
+    attempt = int(clock.token(4), 16)
+    job = _Job(store, location, settings, scan, before.layout if before else None, progress, attempt)
     try:
         read = job.scan()
         manifest = job.manifest(read, started, clock, as_of or started, actor, run)
@@ -134,9 +135,10 @@ class _Job:
         scan: ParallelScan,
         previous: Layout | None,
         progress: Progress,
+        attempt: int,
     ) -> None:
         self._store, self._location, self._settings, self._scan = store, location, settings, scan
-        self._previous, self._progress = previous, progress
+        self._previous, self._progress, self._attempt = previous, progress, attempt
         self._key = [(one.name, one.type) for one in settings.key_schema]
         self._keys = list(settings.key_names)
         self._writers: dict[int, SegmentWriter] = {}
@@ -150,7 +152,9 @@ class _Job:
             for raw in self._scan.first_page(segment).items:
                 sample.add(canonical_attributes(parse_item(raw)))
         self.layout = decide(sample, self._key, self._previous)
-        self._writers = {number: self._writer(number, 0, self.layout) for number in range(self._scan.segments)}
+        self._writers = {
+            number: self._writer(number, self._attempt, self.layout) for number in range(self._scan.segments)
+        }
         report = self._scan.run(self._page, on_end=self._finish)
         for read in report.segments:
             written = sum(part.rows for part in self._writers[read.segment].parts)
@@ -184,7 +188,7 @@ class _Job:
             "some numbers do not fit the columns that the sample suggested; the parts are rewritten with wider ones"
         )
         for segment, old in sorted(self._writers.items()):
-            writer = self._writers[segment] = self._writer(segment, 1, wider)
+            writer = self._writers[segment] = self._writer(segment, self._attempt + 1, wider)
             view = _PartView(self._location, self.layout)  # type: ignore[arg-type]
             for part in old.parts:
                 for items in part_items(self._store, view, part):  # type: ignore[arg-type]
@@ -207,8 +211,8 @@ class _Job:
             parts += writer.parts
         settings = self._settings
         files = (
-            put_file(self._store, self._location, "table.json", settings.as_document()),
-            put_file(self._store, self._location, "census.json", whole.census.as_json()),
+            put_file(self._store, self._location, "table", settings.as_document(), self._attempt),
+            put_file(self._store, self._location, "census", whole.census.as_json(), self._attempt),
         )
         return Manifest(
             location=self._location,

@@ -74,7 +74,7 @@ def restore_table(
     began = clock.monotonic()
     phases: dict[str, float] = {}
     opened = open_backup(backup_clients or clients, backup)
-    settings = TableSettings.from_document(opened.document("table.json"))
+    settings = TableSettings.from_document(opened.document("table"))
     at = _lap(phases, "find", began, clock)
     progress.phase("create")
     created = create_table(clients, settings, to_table, run=run, clock=clock, tags=tags, progress=progress)
