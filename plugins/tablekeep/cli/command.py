@@ -21,7 +21,7 @@ from tablekeep.engine.clock import Clock, SystemClock
 from tablekeep.engine.errors import TablekeepError
 
 DONE, FAILED, BAD_INPUT, UNVERIFIED = 0, 1, 2, 3
-VERBS = ("export", "list", "show", "verify", "restore", "compare")
+VERBS = ("export", "list", "show", "verify", "restore", "compare", "drill")
 
 
 @dataclass

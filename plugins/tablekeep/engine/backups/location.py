@@ -71,6 +71,11 @@ class Shelf:
         parts = (self.root, FORMAT_FOLDER, self.account, self.region, self.service, self.name)
         return "/".join(part for part in parts if part)
 
+    @property
+    def lease_key(self) -> str:
+        """The lease of the table's exports."""
+        return f"{self.prefix}/_lease.json"
+
     def set(self, backup_id: str) -> "SetLocation":
         """Where one set lies.
 

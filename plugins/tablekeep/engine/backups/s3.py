@@ -7,6 +7,7 @@ import base64
 import hashlib
 from collections.abc import Iterator
 from datetime import datetime
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 import botocore.exceptions
@@ -186,14 +187,11 @@ class S3Store:
         with translated(f"deleting {self._named(key)}"):
             self._s3.delete_object(Bucket=self.bucket, Key=key, **self._owner)
 
-    def server_time(self) -> datetime | None:
-        """The store's own clock, from the Date header of a HEAD on the bucket: local clocks are not trusted for leases."""
-        from email.utils import parsedate_to_datetime
-
+    def now(self) -> datetime:
+        """From the Date header of a HEAD on the bucket."""
         with translated(f"opening the bucket {self.bucket}"):
             answer = self._s3.head_bucket(Bucket=self.bucket, **self._owner)
-        date = answer["ResponseMetadata"]["HTTPHeaders"].get("date")
-        return parsedate_to_datetime(date) if date else None
+        return parsedate_to_datetime(answer["ResponseMetadata"]["HTTPHeaders"]["date"])
 
 
 def _version(answer: dict[str, Any]) -> str | None:

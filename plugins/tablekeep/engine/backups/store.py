@@ -98,6 +98,10 @@ class Store(Protocol):
         """Removes the object; nothing happens when there is none."""
         ...
 
+    def now(self) -> datetime:
+        """The store's own clock, to the second; leases are judged by it, never by a worker's."""
+        ...
+
     @property
     def address(self) -> str:
         """How people call it: `s3://bucket`."""
@@ -157,6 +161,9 @@ class MemoryStore:
     def folders(self, prefix: str) -> Iterator[str]:
         names = {info.key[len(prefix) :].split("/")[0] for info in self.list(prefix) if "/" in info.key[len(prefix) :]}
         yield from sorted(names)
+
+    def now(self) -> datetime:
+        return datetime.now(UTC)
 
     def delete(self, key: str) -> None:
         with self._lock:

@@ -18,7 +18,11 @@ class TokenBucket:
 
     def __init__(self, rate_per_second: float, clock: Clock) -> None:
         if not rate_per_second > 0:
-            raise BadInputError("setting a budget", f"{rate_per_second} units a second is not more than zero", "give a number such as 100")
+            raise BadInputError(
+                "setting a budget",
+                f"{rate_per_second} units a second is not more than zero",
+                "give a number such as 100",
+            )
         self.rate_per_second = float(rate_per_second)
         self._clock = clock
         self._lock = threading.Lock()
@@ -82,7 +86,11 @@ def read_budget(settings: TableSettings, budget: str | float) -> Budget:
         raise BadInputError(what, "it is more than 100%", example)
     base, source = _read_capacity(settings)
     if base is None:
-        raise BadInputError(what, "the table is on demand and neither a maximum nor its warm throughput is known", "give a number such as 100")
+        raise BadInputError(
+            what,
+            "the table is on demand and neither a maximum nor its warm throughput is known",
+            "give a number such as 100",
+        )
     rcu = base * number / 100
     return Budget(rcu, f"{rcu:g} RCU a second: {number:g}% of {base:g} ({source})")
 

@@ -11,9 +11,11 @@ BASE_SECONDS = 0.1
 LONGEST_SECONDS = 20.0
 NO_PROGRESS_SECONDS = 600.0
 SLICE_SECONDS = 0.25
+NOTE_EVERY = 6
+"""Failures in a row after which a person is told; at 6 the waits add up to a few seconds."""
 
 
-class Halted(Exception):  # noqa: N818 - no failure: another worker failed, and this one only stops
+class Halted(Exception):
     """Raised in a worker whose work is called off; never leaves the package."""
 
 
@@ -71,10 +73,17 @@ class Backoff:
 
     :param what: the action, for the error.
     :param no_progress_seconds: the longest time from a first failure without progress to giving up.
+    :param note: told when failures persist (`Progress.note`).
     """
 
-    def __init__(self, what: str, clock: Clock, no_progress_seconds: float = NO_PROGRESS_SECONDS) -> None:
-        self._what, self._clock, self._limit = what, clock, no_progress_seconds
+    def __init__(
+        self,
+        what: str,
+        clock: Clock,
+        no_progress_seconds: float = NO_PROGRESS_SECONDS,
+        note: Callable[[str], None] = lambda text: None,
+    ) -> None:
+        self._what, self._clock, self._limit, self._note = what, clock, no_progress_seconds, note
         self._failures = 0
         self._since: float | None = None
 
@@ -96,8 +105,14 @@ class Backoff:
                 reasons = error.reasons if isinstance(error, WireThrottled) else ()
                 if reasons:
                     why += f" (reasons: {', '.join(reasons)})"
-                raise WireThrottled(self._what, why, "raise the table's capacity or its limits, or run it later", reasons) from None
-            raise TransientError(self._what, why, "check the network and the service's health, then run it again") from None
+                raise WireThrottled(
+                    self._what, why, "raise the table's capacity or its limits, or run it later", reasons
+                ) from None
+            raise TransientError(
+                self._what, why, "check the network and the service's health, then run it again"
+            ) from None
         ceiling = min(LONGEST_SECONDS, BASE_SECONDS * 2.0 ** min(self._failures, 30))
         self._failures += 1
+        if self._failures % NOTE_EVERY == 0:
+            self._note(f"{self._what}: {self._failures} attempts failed, still trying; the last answer: {error.why}")
         return ceiling * int(self._clock.token(4), 16) / 2**32

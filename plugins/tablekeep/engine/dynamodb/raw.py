@@ -27,7 +27,10 @@ class _RawParser:
         if response["status_code"] >= 300:
             return self._standard.parse(response, shape)
         headers = {name.lower(): value for name, value in response["headers"].items()}
-        return {BODY: response["body"], "ResponseMetadata": {"HTTPStatusCode": response["status_code"], "HTTPHeaders": headers}}
+        return {
+            BODY: response["body"],
+            "ResponseMetadata": {"HTTPStatusCode": response["status_code"], "HTTPHeaders": headers},
+        }
 
 
 class _RawParserFactory:
@@ -87,7 +90,9 @@ class RawClient:
         self._client = session.create_client(
             service,
             region_name=self.region,
-            endpoint_url=clients._endpoints.get(service),  # the engine's own class, which has no other use for an accessor
+            endpoint_url=clients._endpoints.get(
+                service
+            ),  # the engine's own class, which has no other use for an accessor
             config=botocore.config.Config(
                 retries={"mode": "standard", "total_max_attempts": attempts},
                 connect_timeout=timeout_seconds[0],
@@ -118,7 +123,9 @@ class RawClient:
         # botocore's standard mode only tries again on a wrong checksum and lets the last attempt pass as a success.
         if expected is not None and zlib.crc32(content) != int(expected):
             raise TransientError(
-                f"calling {operation}", "the answer's CRC-32 differs from the one that the service sent with it", "try again"
+                f"calling {operation}",
+                "the answer's CRC-32 differs from the one that the service sent with it",
+                "try again",
             )
         return content
 

@@ -103,7 +103,9 @@ class ParallelScan:
         table_id: str | None = None,
     ) -> None:
         if not 1 <= segments <= MOST_SEGMENTS:
-            raise BadInputError(f"scanning table {table}", f"{segments} segments is not within 1 and 1,000,000", "give 4, for example")
+            raise BadInputError(
+                f"scanning table {table}", f"{segments} segments is not within 1 and 1,000,000", "give 4, for example"
+            )
         self._wire, self._table, self._segments, self._clock = wire, table, segments, clock
         self._consistent, self._budget, self._limit = consistent, budget, no_progress_seconds
         self._workers = max(1, min(workers, MOST_WORKERS, segments))
@@ -117,6 +119,7 @@ class ParallelScan:
         self._said: set[str] = set()
         self._checked_at = clock.monotonic()
         self._ran = False
+        self._failure: BaseException | None = None
 
     @property
     def segments(self) -> int:
@@ -154,14 +157,14 @@ class ParallelScan:
             finally:  # the failure of one, or an interrupt of the caller, stops all; leaving the block waits for them
                 if not all(future.done() and not future.exception() for future in futures):
                     self._halt.set()
-        failures = [failure for future in futures if (failure := future.exception()) is not None]
-        for failure in failures:
-            if not isinstance(failure, Halted):
-                raise failure
+        if self._failure is not None:
+            raise self._failure
         self._check_table()
         unread = self._segments - len(self._reports)
         if unread:
-            raise IntegrityError(f"scanning table {self._table}", f"{unread} of {self._segments} segments were not read to their ends")
+            raise IntegrityError(
+                f"scanning table {self._table}", f"{unread} of {self._segments} segments were not read to their ends"
+            )
         ordered = tuple(self._reports[segment] for segment in range(self._segments))
         return ScanReport(ordered, self._throttles, self._retries)
 
@@ -177,7 +180,10 @@ class ParallelScan:
                     on_end(segment)
                 with self._lock:
                     self._reports[segment] = report
-        except BaseException:
+        except BaseException as error:
+            with self._lock:
+                if self._failure is None and not isinstance(error, Halted):
+                    self._failure = error
             self._halt.set()
             raise
 
@@ -203,14 +209,18 @@ class ParallelScan:
                 return SegmentReport(segment, pages, items, consumed, started_at, ended_at)
             if page.last_key == key:
                 raise IntegrityError(
-                    f"scanning table {self._table}", f"segment {segment} does not advance: a page ended where it began", "run it again"
+                    f"scanning table {self._table}",
+                    f"segment {segment} does not advance: a page ended where it began",
+                    "run it again",
                 )
             key = page.last_key
             if self._table_id is not None and self._clock.monotonic() - self._checked_at >= TABLE_CHECK_SECONDS:
                 self._check_table()
 
     def _read(self, segment: int, key: bytes | None) -> Page:
-        backoff = Backoff(f"reading segment {segment} of table {self._table}", self._clock, self._limit)
+        backoff = Backoff(
+            f"reading segment {segment} of table {self._table}", self._clock, self._limit, self._progress.note
+        )
         expected = PAGE_RCU * (2 if self._consistent else 1)
         while True:
             self._halt.check()
@@ -260,7 +270,7 @@ class ParallelScan:
         if self._table_id is None:
             return
         self._checked_at = self._clock.monotonic()
-        backoff = Backoff(f"describing table {self._table}", self._clock, self._limit)
+        backoff = Backoff(f"describing table {self._table}", self._clock, self._limit, self._progress.note)
         while True:
             try:
                 found = self._wire.table_id(self._table)

@@ -19,7 +19,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+import botocore.config
 import botocore.exceptions
+import botocore.model
 
 from tablekeep.engine.clients import SessionClients, error_code, translate
 from tablekeep.engine.clock import Clock, SystemClock, utc_text
@@ -54,12 +56,18 @@ class TableSettings:
         settings = cls(document)
         try:
             if document["version"] != VERSION:
-                raise IntegrityError("reading a table's settings", f"version {document['version']!r} is not known", "use a newer Tablekeep")
+                raise IntegrityError(
+                    "reading a table's settings",
+                    f"version {document['version']!r} is not known",
+                    "use a newer Tablekeep",
+                )
             if not (settings.table and settings.key_schema and settings.arn and settings.table_id):
                 raise ValueError("a field is empty")
         except (KeyError, TypeError, ValueError, IndexError) as error:
             raise IntegrityError(
-                "reading a table's settings", f"the document is not complete ({type(error).__name__}: {error})", "use another backup"
+                "reading a table's settings",
+                f"the document is not complete ({type(error).__name__}: {error})",
+                "use another backup",
             ) from None
         return settings
 
@@ -76,7 +84,9 @@ class TableSettings:
     def not_known(self) -> tuple[tuple[str, str], ...]:
         """(call, error code) of everything that was refused, sorted."""
         answers = self.document["answers"].items()
-        return tuple(sorted((call, entry["refused"]) for call, entry in answers if entry.get("refused", "") not in {"", *ABSENT}))
+        return tuple(
+            sorted((call, entry["refused"]) for call, entry in answers if entry.get("refused", "") not in {"", *ABSENT})
+        )
 
     @property
     def description(self) -> Document:
@@ -124,7 +134,10 @@ class TableSettings:
     def key_schema(self) -> tuple[KeyAttribute, ...]:
         """The partition key, then the sort key if there is one."""
         types = {entry["AttributeName"]: entry["AttributeType"] for entry in self.description["AttributeDefinitions"]}
-        keys = [KeyAttribute(k["AttributeName"], k["KeyType"], types[k["AttributeName"]]) for k in self.description["KeySchema"]]
+        keys = [
+            KeyAttribute(k["AttributeName"], k["KeyType"], types[k["AttributeName"]])
+            for k in self.description["KeySchema"]
+        ]
         return tuple(sorted(keys, key=lambda key: key.role))
 
     @property
@@ -137,7 +150,11 @@ class TableSettings:
         mode = (self.description.get("BillingModeSummary") or {}).get("BillingMode")
         if mode:
             return str(mode)
-        return "PROVISIONED" if (self.description.get("ProvisionedThroughput") or {}).get("ReadCapacityUnits") else "PAY_PER_REQUEST"
+        return (
+            "PROVISIONED"
+            if (self.description.get("ProvisionedThroughput") or {}).get("ReadCapacityUnits")
+            else "PAY_PER_REQUEST"
+        )
 
     @property
     def capacity(self) -> tuple[int, int] | None:
@@ -184,7 +201,9 @@ class TableSettings:
         return {str(tag["Key"]): str(tag["Value"]) for tag in answer.get("Tags") or []}
 
 
-def read_settings(clients: SessionClients, table: str, region: str | None = None, *, clock: Clock | None = None) -> TableSettings:
+def read_settings(
+    clients: SessionClients, table: str, region: str | None = None, *, clock: Clock | None = None
+) -> TableSettings:
     """Asks the service everything about `table`.
 
     Only DescribeTable must succeed; of every other call that fails the error code is kept.
@@ -229,14 +248,20 @@ def _table_calls(name: str, arn: str, description: Document) -> Iterator[tuple[s
 
 def _scaling_answers(clients: SessionClients, region: str, table: str, indexes: list[str]) -> Document:
     # A private network often reaches DynamoDB only: short time limits, and no second call after a lost connection.
-    scaling = _Asker(RawClient(clients, "application-autoscaling", region, attempts=2, timeout_seconds=(5, 10)), "application-autoscaling")
+    scaling = _Asker(
+        RawClient(clients, "application-autoscaling", region, attempts=2, timeout_seconds=(5, 10)),
+        "application-autoscaling",
+    )
     resources = [f"table/{table}", *(f"table/{table}/index/{index}" for index in indexes)]
     answers: Document = {}
     call = scaling.name("DescribeScalableTargets")
     answers[call] = scaling.try_to(
         "DescribeScalableTargets", {"ServiceNamespace": "dynamodb", "ResourceIds": resources}, "ScalableTargets"
     )
-    for operation, joined in (("DescribeScalingPolicies", "ScalingPolicies"), ("DescribeScheduledActions", "ScheduledActions")):
+    for operation, joined in (
+        ("DescribeScalingPolicies", "ScalingPolicies"),
+        ("DescribeScheduledActions", "ScheduledActions"),
+    ):
         found: list[Any] = []
         answer: Document = {"answer": {joined: found}}
         for resource in resources:
@@ -284,8 +309,13 @@ class _Asker:
             return {"answer": self.ask(operation, params, joined)}
         except botocore.exceptions.ClientError as error:
             return {"refused": error_code(error)}
-        except (botocore.exceptions.BotoCoreError, TablekeepError, AttributeError, ValueError) as error:
-            # AttributeError: a botocore that does not know the call yet. ValueError: an answer that is no JSON.
+        except (
+            botocore.exceptions.BotoCoreError,
+            botocore.model.OperationNotFoundError,
+            TablekeepError,
+            ValueError,
+        ) as error:
+            # OperationNotFoundError: a botocore that does not know the call yet. ValueError: an answer that is no JSON.
             if isinstance(error, botocore.exceptions.HTTPClientError | botocore.exceptions.ConnectionError):
                 self._lost = type(error).__name__
             return {"refused": type(error).__name__}
@@ -309,9 +339,20 @@ def _no_table(clients: SessionClients, table: str, region: str, error: Exception
     what = f"describing table {table}"
     if not isinstance(error, botocore.exceptions.ClientError) or error_code(error) != "ResourceNotFoundException":
         return translate(error, what)
-    try:  # the commonest cause is another account; not worth a long wait
-        who = json.loads(RawClient(clients, "kms", region).call("", {})) if False else None
-    except TablekeepError:
-        who = None
+    who = _account(clients, region)
     where = f"account {who} in Region {region}" if who else f"Region {region} for these credentials"
     return BadInputError(what, f"there is no such table in {where}", "check the name, the Region and the account")
+
+
+def _account(clients: SessionClients, region: str) -> str | None:
+    """The commonest cause of a table that is not there is another account; naming it is worth no long wait."""
+    config = botocore.config.Config(
+        connect_timeout=2, read_timeout=5, retries={"mode": "standard", "total_max_attempts": 1}
+    )
+    try:
+        sts = clients.session.client(
+            "sts", region_name=region, endpoint_url=clients._endpoints.get("sts"), config=config
+        )
+        return str(sts.get_caller_identity()["Account"])
+    except (botocore.exceptions.ClientError, botocore.exceptions.BotoCoreError):
+        return None

@@ -1,286 +1,367 @@
-"""Tables: the settings that a backup keeps, and a new table made from them."""
+"""Tables built from settings, and taken away again: only those that the same run created."""
 
-import base64
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 import botocore.exceptions
 
-from tablekeep.engine.clients import Clients, error_code, translate, translated
-from tablekeep.engine.clock import Clock, utc_text
+from tablekeep.engine.clients import SessionClients, error_code, translate, translated
+from tablekeep.engine.clock import Clock
+from tablekeep.engine.dynamodb.settings import TableSettings
 from tablekeep.engine.errors import BadInputError, PermanentError, TransientError
+from tablekeep.engine.progress import NoProgress, Progress
 
-WAIT_SECONDS = 1800.0
+RUN_TAG = "tablekeep:run"
+CREATION_TAG = "tablekeep:creation"
+"""A random token of each creation: tells our own table from another's when the answer to CreateTable was lost."""
+
+POLL_SECONDS = (1.0, 5.0)
+NOTE_SECONDS = 60.0
+
+Request = dict[str, Any]
 
 
-@dataclass(frozen=True)
-class TableSettings:
-    """Every Describe* answer that rebuilding the table needs, verbatim; the document `table.json`.
+@dataclass(frozen=True, slots=True)
+class CreatedTable:
+    """A table that a run of ours created; `table_id` is what DeleteTable is decided by."""
 
-    :ivar answers: operation → its answer. :ivar refused: operation → the error code with which it was refused.
+    name: str
+    table_id: str
+    arn: str
+    region: str
+    run: str
+
+
+def creation_request(settings: TableSettings, name: str, *, region: str | None = None) -> Request:
+    """CreateTable's parameters for a table like the described one.
+
+    Only listed fields are taken over: DescribeTable's answer is no valid request. Global secondary indexes, the stream and the
+    limits of on-demand capacity come after the load (`add_indexes`, `reapply_settings`); deletion protection is off.
+
+    :param region: where the table is to be; another Region than the source's cannot use its customer managed key.
     """
-
-    answers: dict[str, Any]
-    refused: dict[str, str]
-
-    @property
-    def table(self) -> dict[str, Any]:
-        """DescribeTable's `Table`."""
-        described: dict[str, Any] = self.answers["DescribeTable"]["Table"]
-        return described
-
-    @property
-    def name(self) -> str:
-        return str(self.table["TableName"])
-
-    @property
-    def arn(self) -> str:
-        return str(self.table["TableArn"])
-
-    @property
-    def account(self) -> str:
-        return self.arn.split(":")[4]
-
-    @property
-    def region(self) -> str:
-        return self.arn.split(":")[3]
-
-    @property
-    def table_id(self) -> str:
-        return str(self.table.get("TableId") or "unknown")
-
-    @property
-    def key(self) -> list[tuple[str, str]]:
-        """Name and type of the key's attributes, partition key first."""
-        types = {one["AttributeName"]: one["AttributeType"] for one in self.table["AttributeDefinitions"]}
-        schema = sorted(self.table["KeySchema"], key=lambda one: one["KeyType"] != "HASH")
-        return [(one["AttributeName"], types[one["AttributeName"]]) for one in schema]
-
-    @property
-    def item_count(self) -> int:
-        """Up to six hours old: an expectation for progress, never a proof."""
-        return int(self.table.get("ItemCount") or 0)
-
-    @property
-    def size_bytes(self) -> int:
-        return int(self.table.get("TableSizeBytes") or 0)
-
-    def as_json(self) -> dict[str, Any]:
-        return {"format": 1, "answers": self.answers, "refused": self.refused}
-
-    @staticmethod
-    def from_json(document: dict[str, Any]) -> "TableSettings":
-        """Reads what `as_json` gave; unknown answers of later versions are kept."""
-        return TableSettings(dict(document["answers"]), dict(document["refused"]))
-
-
-def _verbatim(value: Any) -> Any:
-    """An answer as JSON: times as UTC text, bytes as base64, without the transport's metadata."""
-    if isinstance(value, dict):
-        return {name: _verbatim(one) for name, one in value.items() if name != "ResponseMetadata"}
-    if isinstance(value, list | tuple):
-        return [_verbatim(one) for one in value]
-    if isinstance(value, datetime):
-        return utc_text(value)
-    return base64.b64encode(value).decode() if isinstance(value, bytes) else value
-
-
-def describe_table(clients: Clients, name: str, region: str | None = None) -> dict[str, Any]:
-    """DescribeTable's `Table`.
-
-    :raises BadInputError: when there is no such table.
-    """
-    try:
-        described: dict[str, Any] = clients.client("dynamodb", region).describe_table(TableName=name)["Table"]
-    except botocore.exceptions.ClientError as error:
-        if error_code(error) == "ResourceNotFoundException":
-            raise BadInputError(
-                f"reading the table {name}",
-                f"there is no such table in {region or clients.region}",
-                "check its name, the Region and the account",
-            ) from None
-        raise translate(error, f"reading the table {name}") from error
-    except botocore.exceptions.BotoCoreError as error:
-        raise translate(error, f"reading the table {name}") from error
-    return described
-
-
-def read_settings(clients: Clients, name: str, region: str | None = None) -> TableSettings:
-    """All settings of a table. Only DescribeTable must succeed; what else is refused is listed with its error code.
-
-    :raises BadInputError: when there is no such table.
-    """
-    table = describe_table(clients, name, region)
-    dynamodb, arn = clients.client("dynamodb", region), table["TableArn"]
-    answers: dict[str, Any] = {"DescribeTable": _verbatim({"Table": table})}
-    refused: dict[str, str] = {}
-
-    def scaling(operation: str) -> Callable[[], Any]:
-        def ask() -> Any:
-            client = clients.client("application-autoscaling", region)
-            return getattr(client, operation)(ServiceNamespace="dynamodb", ResourceId=f"table/{name}")
-
-        return ask
-
-    asks: dict[str, Callable[[], Any]] = {
-        "DescribeTimeToLive": lambda: dynamodb.describe_time_to_live(TableName=name),
-        "DescribeContinuousBackups": lambda: dynamodb.describe_continuous_backups(TableName=name),
-        "ListTagsOfResource": lambda: {"Tags": _tags(dynamodb, arn)},
-        "DescribeContributorInsights": lambda: dynamodb.describe_contributor_insights(TableName=name),
-        "DescribeKinesisStreamingDestination": lambda: dynamodb.describe_kinesis_streaming_destination(TableName=name),
-        "GetResourcePolicy": lambda: dynamodb.get_resource_policy(ResourceArn=arn),
-        "DescribeScalableTargets": scaling("describe_scalable_targets"),
-        "DescribeScalingPolicies": scaling("describe_scaling_policies"),
-    }
-    for operation, ask in asks.items():
-        try:
-            answers[operation] = _verbatim(ask())
-        except botocore.exceptions.ClientError as error:
-            refused[operation] = error_code(error)
-        except botocore.exceptions.BotoCoreError as error:
-            refused[operation] = type(error).__name__
-    return TableSettings(answers, refused)
-
-
-def _tags(dynamodb: Any, arn: str) -> list[dict[str, str]]:
-    tags: list[dict[str, str]] = []
-    token: dict[str, str] = {}
-    while True:
-        answer = dynamodb.list_tags_of_resource(ResourceArn=arn, **token)
-        tags += answer.get("Tags", [])
-        if not answer.get("NextToken"):
-            return tags
-        token = {"NextToken": answer["NextToken"]}
-
-
-def _throughput(described: dict[str, Any]) -> dict[str, Any]:
-    """ProvisionedThroughput as CreateTable takes it: DescribeTable's answer has fields that it refuses."""
-    throughput = described.get("ProvisionedThroughput") or {}
-    read, write = int(throughput.get("ReadCapacityUnits") or 0), int(throughput.get("WriteCapacityUnits") or 0)
-    return {"ProvisionedThroughput": {"ReadCapacityUnits": max(read, 1), "WriteCapacityUnits": max(write, 1)}}
-
-
-def _on_demand(table: dict[str, Any]) -> bool:
-    return (table.get("BillingModeSummary") or {}).get("BillingMode") == "PAY_PER_REQUEST"
-
-
-def _index(described: dict[str, Any]) -> dict[str, Any]:
-    return {name: described[name] for name in ("IndexName", "KeySchema", "Projection") if name in described}
-
-
-def creation_request(settings: TableSettings, name: str, tags: dict[str, str]) -> dict[str, Any]:
-    """CreateTable's arguments by whitelist. Global secondary indexes are left out: they are made after the load, one at a time,
-    because a table may hold items that a table created with the index refuses.
-    """
-    table = settings.table
-    local = table.get("LocalSecondaryIndexes") or []
-    keys = [*table["KeySchema"], *(key for index in local for key in index["KeySchema"])]
-    needed = {key["AttributeName"] for key in keys}
-    request: dict[str, Any] = {
+    table = settings.description
+    local = [
+        {"IndexName": index["IndexName"], "KeySchema": index["KeySchema"], "Projection": projection(index)}
+        for index in table.get("LocalSecondaryIndexes") or []
+    ]
+    schemas = [table["KeySchema"], *(index["KeySchema"] for index in local)]
+    request: Request = {
         "TableName": name,
         "KeySchema": table["KeySchema"],
-        "AttributeDefinitions": [one for one in table["AttributeDefinitions"] if one["AttributeName"] in needed],
-        "BillingMode": "PAY_PER_REQUEST" if _on_demand(table) else "PROVISIONED",
+        "AttributeDefinitions": definitions(settings, schemas),
+        "BillingMode": settings.billing_mode,
+        "DeletionProtectionEnabled": False,
     }
-    if not _on_demand(table):
-        request |= _throughput(table)
     if local:
-        request["LocalSecondaryIndexes"] = [_index(one) for one in local]
-    if (table.get("TableClassSummary") or {}).get("TableClass"):
-        request["TableClass"] = table["TableClassSummary"]["TableClass"]
-    if tags:
-        request["Tags"] = [{"Key": key, "Value": value} for key, value in tags.items()]
+        request["LocalSecondaryIndexes"] = local
+    if settings.capacity is not None:
+        request["ProvisionedThroughput"] = throughput(table["ProvisionedThroughput"])
+    table_class = (table.get("TableClassSummary") or {}).get("TableClass", "STANDARD")
+    if table_class != "STANDARD":
+        request["TableClass"] = table_class
+    encryption = _encryption(settings, region or settings.region)
+    if encryption is not None:
+        request["SSESpecification"] = encryption
+    return request
+
+
+def index_request(settings: TableSettings, name: str, index: str) -> Request:
+    """UpdateTable's parameters that add the global secondary index `index`."""
+    found = next(
+        (entry for entry in settings.description.get("GlobalSecondaryIndexes") or [] if entry["IndexName"] == index),
+        None,
+    )
+    if found is None:
+        raise BadInputError(
+            f"adding index {index} to table {name}", f"table {settings.table} has no such global secondary index"
+        )
+    create: Request = {"IndexName": index, "KeySchema": found["KeySchema"], "Projection": projection(found)}
+    if settings.capacity is not None:
+        create["ProvisionedThroughput"] = throughput(found["ProvisionedThroughput"])
+    elif limits := on_demand_limits(found):
+        create["OnDemandThroughput"] = limits
+    schemas = [settings.description["KeySchema"], found["KeySchema"]]
+    return {
+        "TableName": name,
+        "AttributeDefinitions": definitions(settings, schemas),
+        "GlobalSecondaryIndexUpdates": [{"Create": create}],
+    }
+
+
+def definitions(settings: TableSettings, schemas: list[list[Request]]) -> list[Request]:
+    """The attribute definitions that these key schemas need; the service refuses one that no key uses."""
+    used = {key["AttributeName"] for schema in schemas for key in schema}
+    return [entry for entry in settings.description["AttributeDefinitions"] if entry["AttributeName"] in used]
+
+
+def projection(index: Request) -> Request:
+    """An index's projection as a request takes it."""
+    given = index["Projection"]
+    kept: Request = {"ProjectionType": given["ProjectionType"]}
+    if given["ProjectionType"] == "INCLUDE":
+        kept["NonKeyAttributes"] = given["NonKeyAttributes"]
+    return kept
+
+
+def throughput(described: Request) -> Request:
+    """Provisioned capacity as a request takes it."""
+    return {"ReadCapacityUnits": described["ReadCapacityUnits"], "WriteCapacityUnits": described["WriteCapacityUnits"]}
+
+
+def on_demand_limits(described: Request) -> Request:
+    """The maxima of on-demand capacity that are set; -1 stands for none."""
+    limits = described.get("OnDemandThroughput") or {}
+    return {name: limits[name] for name in ("MaxReadRequestUnits", "MaxWriteRequestUnits") if limits.get(name, -1) > 0}
+
+
+def customer_key(settings: TableSettings) -> str | None:
+    """The ARN of the customer managed key, also where KMS did not say whose it is; None for a key of AWS."""
+    arn = (settings.description.get("SSEDescription") or {}).get("KMSMasterKeyArn")
+    owner = ((settings.answer("kms:DescribeKey") or {}).get("KeyMetadata") or {}).get("KeyManager")
+    return str(arn) if arn and owner != "AWS" else None
+
+
+def _encryption(settings: TableSettings, region: str) -> Request | None:
+    described = settings.description.get("SSEDescription") or {}
+    if described.get("Status") not in {"ENABLED", "ENABLING", "UPDATING"}:
+        return None
+    request: Request = {"Enabled": True, "SSEType": described.get("SSEType", "KMS")}
+    key = customer_key(settings)
+    if key is not None and key.split(":")[3:4] == [region]:
+        request["KMSMasterKeyId"] = key
     return request
 
 
 def create_table(
-    clients: Clients,
+    clients: SessionClients,
     settings: TableSettings,
     name: str,
-    clock: Clock,
     *,
-    tags: dict[str, str],
+    run: str,
+    clock: Clock,
     region: str | None = None,
-) -> str:
-    """Makes a new, empty table and waits until it is ACTIVE; returns its TableId.
+    tags: dict[str, str] | None = None,
+    progress: Progress | None = None,
+    timeout_seconds: float = 1800.0,
+) -> CreatedTable:
+    """Creates a table like the described one, empty and without its global secondary indexes, and waits until it is ACTIVE.
 
-    :raises BadInputError: when a table of this name exists; it is not touched.
+    :param run: kept in the table's tag `tablekeep:run`; without it nothing of ours deletes the table.
+    :param tags: further tags, set at creation. The source's own come with `reapply_settings`.
+    :raises BadInputError: when a table of that name exists.
+    :raises TransientError: when it is not ACTIVE in time; the table stays.
     """
-    dynamodb = clients.client("dynamodb", region)
-    what = f"creating the table {name}"
+    database = clients.client("dynamodb", region)
+    where = database.meta.region_name
+    what = f"creating table {name} in Region {where}"
+    token = clock.token(8)
+    labels = {**(tags or {}), RUN_TAG: run, CREATION_TAG: token}
+    request = creation_request(settings, name, region=where)
+    request["Tags"] = [{"Key": key, "Value": value} for key, value in labels.items()]
     try:
-        dynamodb.create_table(**creation_request(settings, name, tags))
+        description = database.create_table(**request)["TableDescription"]
     except botocore.exceptions.ClientError as error:
-        if error_code(error) == "ResourceInUseException":
+        if error_code(error) != "ResourceInUseException":
+            raise translate(error, what) from error
+        # A first answer that was lost and tried again meets its own table: the token tells.
+        found = _description(database, name)
+        if found is None or table_tags(database, found["TableArn"]).get(CREATION_TAG) != token:
             raise BadInputError(
-                what, "a table of this name exists; a restore never writes to it", "give another --to-table"
+                what, f"table {name} exists", "name another one: an existing table is never written to or deleted"
             ) from None
-        raise translate(error, what) from error
+        description = found
     except botocore.exceptions.BotoCoreError as error:
         raise translate(error, what) from error
-    return str(_until_active(clients, name, clock, region).get("TableId") or "unknown")
+    created = CreatedTable(name, str(description.get("TableId", "")), str(description["TableArn"]), where, run)
+    await_active(clients, created, clock=clock, progress=progress, timeout_seconds=timeout_seconds)
+    return created
 
 
-def _until_active(clients: Clients, name: str, clock: Clock, region: str | None) -> dict[str, Any]:
-    began = clock.monotonic()
-    while True:
-        table = describe_table(clients, name, region)
-        indexes = table.get("GlobalSecondaryIndexes") or []
-        if table["TableStatus"] == "ACTIVE" and all(one.get("IndexStatus", "ACTIVE") == "ACTIVE" for one in indexes):
-            return table
-        if clock.monotonic() - began > WAIT_SECONDS:
-            raise TransientError(
-                f"waiting for the table {name}",
-                f"it is {table['TableStatus']} after {WAIT_SECONDS:.0f} s",
-                "look at it in the console",
-            )
-        clock.sleep(0.2 if clock.monotonic() - began < 2 else 5.0)
+def add_index(
+    clients: SessionClients,
+    settings: TableSettings,
+    created: CreatedTable,
+    index: str,
+    *,
+    clock: Clock,
+    progress: Progress | None = None,
+    timeout_seconds: float = 86400.0,
+) -> bool:
+    """Adds one global secondary index to a created table and waits until it is ACTIVE; False when it was there already."""
+    what = f"adding index {index} to table {created.name}"
+    database = clients.client("dynamodb", created.region)
+    request = index_request(settings, created.name, index)
+    description = _own(database, created, what)
+    there = any(entry["IndexName"] == index for entry in description.get("GlobalSecondaryIndexes") or [])
+    if not there:
+        with translated(what):
+            database.update_table(**request)
+    await_active(clients, created, clock=clock, progress=progress, timeout_seconds=timeout_seconds, what=what)
+    return not there
 
 
 def add_indexes(
-    clients: Clients, settings: TableSettings, name: str, clock: Clock, *, region: str | None = None
-) -> list[str]:
-    """Adds the global secondary indexes one at a time, each until it is ACTIVE; returns their names."""
-    dynamodb, table = clients.client("dynamodb", region), settings.table
-    added = []
-    for described in table.get("GlobalSecondaryIndexes") or []:
-        create = _index(described) | ({} if _on_demand(table) else _throughput(described))
-        needed = {key["AttributeName"] for key in described["KeySchema"]} | {name for name, _ in settings.key}
-        definitions = [one for one in table["AttributeDefinitions"] if one["AttributeName"] in needed]
-        with translated(f"adding the index {described['IndexName']} to the table {name}"):
-            dynamodb.update_table(
-                TableName=name, AttributeDefinitions=definitions, GlobalSecondaryIndexUpdates=[{"Create": create}]
-            )
-        _until_active(clients, name, clock, region)
-        added.append(str(described["IndexName"]))
-    return added
+    clients: SessionClients,
+    settings: TableSettings,
+    created: CreatedTable,
+    *,
+    clock: Clock,
+    progress: Progress | None = None,
+    timeout_seconds: float = 86400.0,
+) -> tuple[str, ...]:
+    """Adds the global secondary indexes of the description, one at a time; returns the names of those added now.
 
+    After the load, because a table may hold items that a table created with the index refuses.
 
-def delete_created_table(
-    clients: Clients, name: str, table_id: str, clock: Clock, *, region: str | None = None
-) -> None:
-    """Deletes a table that this run created, known by its TableId; any other table of that name stays.
-
-    :raises PermanentError: when the table is another one.
+    :param timeout_seconds: for each.
     """
-    table = describe_table(clients, name, region)
-    if str(table.get("TableId") or "unknown") != table_id or table_id == "unknown":
-        raise PermanentError(
-            f"deleting the table {name}",
-            "it is not the table that this run created",
-            "nothing was deleted; look at it by hand",
+
+    def added(index: str) -> bool:
+        return add_index(
+            clients, settings, created, index, clock=clock, progress=progress, timeout_seconds=timeout_seconds
         )
-    with translated(f"deleting the table {name}"):
-        clients.client("dynamodb", region).delete_table(TableName=name)
-    began = clock.monotonic()
-    while clock.monotonic() - began < WAIT_SECONDS:
-        try:
-            describe_table(clients, name, region)
-        except BadInputError:
-            return
-        clock.sleep(0.2)
-    raise TransientError(
-        f"deleting the table {name}", f"it is still there after {WAIT_SECONDS:.0f} s", "look at it in the console"
+
+    return tuple(index for index in settings.global_indexes if added(index))
+
+
+def find_created_table(
+    clients: SessionClients, name: str, *, run: str, region: str | None = None
+) -> CreatedTable | None:
+    """The table of that name if it carries the tag of `run`; None when there is none, or another's."""
+    database = clients.client("dynamodb", region)
+    with translated(f"describing table {name}"):
+        description = _description(database, name)
+        if description is None or table_tags(database, description["TableArn"]).get(RUN_TAG) != run:
+            return None
+    return CreatedTable(
+        name, str(description.get("TableId", "")), str(description["TableArn"]), database.meta.region_name, run
     )
+
+
+def delete_table_created_by_run(
+    clients: SessionClients,
+    created: CreatedTable,
+    *,
+    run: str,
+    name_prefix: str,
+    clock: Clock,
+    timeout_seconds: float = 1800.0,
+) -> bool:
+    """Deletes a table that `run` created, and waits until it is gone; False when it was gone before.
+
+    :param created: as `create_table` returned it; its `table_id` must be the table's.
+    :param name_prefix: what the name must begin with (`tablekeep-drill-`); not empty.
+    :raises PermanentError: when name, tag or table id do not agree; nothing is deleted then.
+    """
+    what = f"deleting table {created.name}"
+    database = clients.client("dynamodb", created.region)
+    if not name_prefix or not created.name.startswith(name_prefix):
+        raise PermanentError(
+            what, f"its name does not begin with {name_prefix!r}", "only scratch tables of a run are deleted"
+        )
+    with translated(what):
+        description = _description(database, created.name)
+    if description is None:
+        return False
+    if description.get("TableStatus") != "DELETING":
+        description = _own(database, created, what)
+        with translated(what):
+            tags = table_tags(database, description["TableArn"])
+        if not run or tags.get(RUN_TAG) != run or created.run != run:
+            raise PermanentError(
+                what, f"its tag {RUN_TAG} does not name this run", "delete it by hand if it is not needed"
+            )
+        with translated(what):
+            database.delete_table(TableName=created.name)
+
+    def gone() -> bool:
+        with translated(what):
+            now = _description(database, created.name)
+        return now is None or str(now.get("TableId", "")) != created.table_id
+
+    _poll(gone, what, clock, NoProgress(), timeout_seconds)
+    return True
+
+
+def await_active(
+    clients: SessionClients,
+    created: CreatedTable,
+    *,
+    clock: Clock,
+    progress: Progress | None = None,
+    timeout_seconds: float = 1800.0,
+    what: str = "",
+) -> None:
+    """Waits until the table and all its indexes are ACTIVE and none is being filled.
+
+    :raises PermanentError: when the table is gone, or another one has its name.
+    :raises TransientError: after `timeout_seconds`.
+    """
+    action = what or f"waiting for table {created.name}"
+    database = clients.client("dynamodb", created.region)
+
+    def ready() -> bool:
+        description = _own(database, created, action)
+        indexes = description.get("GlobalSecondaryIndexes") or []
+        return description["TableStatus"] == "ACTIVE" and all(
+            index.get("IndexStatus", "ACTIVE") == "ACTIVE" and not index.get("Backfilling") for index in indexes
+        )
+
+    _poll(ready, action, clock, progress or NoProgress(), timeout_seconds)
+
+
+def _poll(done: Callable[[], bool], what: str, clock: Clock, progress: Progress, timeout_seconds: float) -> None:
+    started = noted = clock.monotonic()
+    pause, longest = POLL_SECONDS
+    while not done():
+        now = clock.monotonic()
+        if now - started >= timeout_seconds:
+            raise TransientError(
+                what,
+                f"it is not done after {now - started:.0f} seconds",
+                "look at the table in the console, then run it again",
+            )
+        if now - noted >= NOTE_SECONDS:
+            noted = now
+            progress.note(f"{what}: {now - started:.0f} s so far")
+        clock.sleep(pause)
+        pause = min(longest, pause * 1.5)
+
+
+def _description(database: Any, name: str) -> Request | None:
+    try:
+        description: Request = database.describe_table(TableName=name)["Table"]
+    except botocore.exceptions.ClientError as error:
+        if error_code(error) == "ResourceNotFoundException":
+            return None
+        raise
+    return description
+
+
+def _own(database: Any, created: CreatedTable, what: str) -> Request:
+    """The table's description, if it still is the created one."""
+    with translated(what):
+        description = _description(database, created.name)
+    if description is None:
+        raise PermanentError(what, "the table is not there any more", "run it again under a new name")
+    if str(description.get("TableId", "")) != created.table_id:
+        raise PermanentError(
+            what,
+            "another table has its name by now (the table id differs)",
+            "leave that table alone and use a new name",
+        )
+    return description
+
+
+def table_tags(database: Any, arn: str) -> dict[str, str]:
+    """All tags of a table."""
+    found: dict[str, str] = {}
+    token: Request = {}
+    while True:
+        answer = database.list_tags_of_resource(ResourceArn=arn, **token)
+        found.update({tag["Key"]: tag["Value"] for tag in answer.get("Tags", [])})
+        if not answer.get("NextToken"):
+            return found
+        token = {"NextToken": answer["NextToken"]}

@@ -86,7 +86,7 @@ class _Scan(msgspec.Struct):
     Count: int
     Items: list[msgspec.Raw]
     ScannedCount: int = 0
-    LastEvaluatedKey: msgspec.Raw | None = None
+    LastEvaluatedKey: msgspec.Raw = msgspec.Raw()  # a union with None would not take an object
     ConsumedCapacity: _Capacity | None = None
 
 
@@ -178,7 +178,7 @@ class WireClient:
             items=answer.Items,
             count=answer.Count,
             scanned_count=answer.ScannedCount,
-            last_key=None if answer.LastEvaluatedKey is None else bytes(answer.LastEvaluatedKey),
+            last_key=bytes(answer.LastEvaluatedKey) if bytes(answer.LastEvaluatedKey) not in (b"", b"null") else None,
             consumed=answer.ConsumedCapacity.CapacityUnits if answer.ConsumedCapacity else 0.0,
             byte_count=len(body),
         )
@@ -189,7 +189,11 @@ class WireClient:
         :param keys: each the JSON object of the key attributes, `{"pk":{"S":"a"}}`.
         """
         read = b',"ConsistentRead":true' if consistent else b""
-        request = b'{"RequestItems":{%b:{"Keys":[%b]%b}},"ReturnConsumedCapacity":"TOTAL"}' % (_text(table), b",".join(keys), read)
+        request = b'{"RequestItems":{%b:{"Keys":[%b]%b}},"ReturnConsumedCapacity":"TOTAL"}' % (
+            _text(table),
+            b",".join(keys),
+            read,
+        )
         what = f"reading {len(keys)} keys of table {table}"
         body = self._call("BatchGetItem", {"RequestItems": {table: {"Keys": []}}}, request, what, keys)
         answer = _decoded(_get_decoder, body, what)
@@ -221,7 +225,9 @@ class WireClient:
         body = self._call("DescribeTable", {"TableName": table}, None, what, [])
         return str(json.loads(body)["Table"].get("TableId", ""))
 
-    def _call(self, operation: str, params: dict[str, Any], body: bytes | None, what: str, sent: Sequence[bytes]) -> bytes:
+    def _call(
+        self, operation: str, params: dict[str, Any], body: bytes | None, what: str, sent: Sequence[bytes]
+    ) -> bytes:
         try:
             return self._raw.call(operation, params, body)
         except (botocore.exceptions.ClientError, botocore.exceptions.BotoCoreError) as error:
@@ -244,7 +250,9 @@ def classified(error: Exception, what: str, sent: Iterable[bytes] = ()) -> Table
     :param sent: the items or keys of the request; their values are taken out of the service's message.
     """
     if isinstance(error, botocore.exceptions.SSLError) and "CERTIFICATE_VERIFY_FAILED" in str(error):
-        return PermanentError(what, "the endpoint's certificate is not trusted", "check the endpoint, the proxy and AWS_CA_BUNDLE")
+        return PermanentError(
+            what, "the endpoint's certificate is not trusted", "check the endpoint, the proxy and AWS_CA_BUNDLE"
+        )
     if not isinstance(error, botocore.exceptions.ClientError):
         return translate(error, what)
     code = error_code(error)
@@ -259,7 +267,9 @@ def classified(error: Exception, what: str, sent: Iterable[bytes] = ()) -> Table
     if code in RETRYABLE:
         return TransientError(what, why, "try again")
     if code == "ValidationException" and "duplicate" in details["Message"].lower():
-        return IntegrityError(what, f"the service found a key twice in one request ({why})", "verify the source: each key may occur once")
+        return IntegrityError(
+            what, f"the service found a key twice in one request ({why})", "verify the source: each key may occur once"
+        )
     if code == "ResourceNotFoundException":
         return PermanentError(what, why, "the table is not there, or was deleted meanwhile")
     return translate(safe, what)

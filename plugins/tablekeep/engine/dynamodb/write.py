@@ -108,14 +108,18 @@ class BatchWriter:
         self._pool.shutdown(wait=True)
         self._raise_failure()
         if self._written != self._accepted:
-            raise IntegrityError(f"writing to table {self._table}", f"{self._accepted} items were put and {self._written} written")
+            raise IntegrityError(
+                f"writing to table {self._table}", f"{self._accepted} items were put and {self._written} written"
+            )
         self.report = WriteReport(self._written, self._requests, self._consumed, self._resent, self._throttles)
         return self.report
 
     def __enter__(self) -> "BatchWriter":
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         if kind is None:
             self.close()
             return
@@ -155,7 +159,7 @@ class BatchWriter:
             self._slots.release()
 
     def _write(self, batch: list[bytes]) -> None:
-        backoff = Backoff(f"writing to table {self._table}", self._clock, self._limit)
+        backoff = Backoff(f"writing to table {self._table}", self._clock, self._limit, self._progress.note)
         while batch:
             self._halt.check()
             self._brake.wait(self._halt.sleep)
@@ -179,7 +183,8 @@ class BatchWriter:
         done = len(batch) - len(unprocessed)
         if done < 0:
             raise IntegrityError(
-                f"writing to table {self._table}", f"the service returned {len(unprocessed)} unprocessed items of {len(batch)} sent"
+                f"writing to table {self._table}",
+                f"the service returned {len(unprocessed)} unprocessed items of {len(batch)} sent",
             )
         with self._lock:
             self._written += done

@@ -11,7 +11,7 @@ from tablekeep.engine.backups.manifest import ColumnFigures, Manifest, Part, Seg
 from tablekeep.engine.backups.parts import part_items
 from tablekeep.engine.backups.s3 import S3Store
 from tablekeep.engine.backups.sets import probe_conditional_writes, publish, put_file
-from tablekeep.engine.backups.store import Store
+from tablekeep.engine.backups.store import AlreadyExistsError, Store
 from tablekeep.engine.clients import SessionClients
 from tablekeep.engine.clock import Clock, utc_text
 from tablekeep.engine.dynamodb.budget import TokenBucket
@@ -24,6 +24,7 @@ from tablekeep.engine.items.canonical import canonical_attributes, parse_item
 from tablekeep.engine.items.census import Census
 from tablekeep.engine.items.codec import Encoder
 from tablekeep.engine.items.layout import Layout, decide
+from tablekeep.engine.leases import Lease
 from tablekeep.engine.progress import Progress
 
 MAX_SEGMENTS = 1_000_000
@@ -82,6 +83,7 @@ def export_table(
     :param max_rcu: read capacity units a second, over all segments.
     :param backup_id: given by a caller that must not make a second set when it is tried again.
     :raises BadInputError: before anything was written: unknown table, missing bucket, impossible options.
+    :raises TransientError: while another export of the table runs; names its holder.
     :raises IntegrityError: when what was read, written and read back differ; no backup exists then.
     """
     check_table_name(table)
@@ -101,22 +103,25 @@ def export_table(
     probe_conditional_writes(store, root)
     shelf = Shelf(bucket, root, settings.account, settings.region, "dynamodb", table)
     location = shelf.set(backup_id or new_backup_id(as_of or started, clock))
-    before = newest(store, shelf, table_id=settings.table_id)
-    count = segments or max(1, min(1000, settings.size_bytes // SEGMENT_BYTES + 1))
-    budget = TokenBucket(max_rcu, clock) if max_rcu else None
-    scan = ParallelScan(
-        WireClient(clients), table, count, clock=clock, budget=budget, progress=progress, table_id=settings.table_id
-    )
-    attempt = int(clock.token(4), 16)
-    job = _Job(store, location, settings, scan, before.layout if before else None, progress, attempt)
-    try:
-        read = job.scan()
-        manifest = job.manifest(read, started, clock, as_of or started, actor, run)
-        progress.phase("publish")
-        published = publish(store, manifest)
-    except BaseException:
-        job.abort()
-        raise
+    with Lease(store, shelf.lease_key, holder=actor, run=run, clock=clock, conflict=AlreadyExistsError) as lease:
+        before = newest(store, shelf, table_id=settings.table_id)
+        count = segments or max(1, min(1000, settings.size_bytes // SEGMENT_BYTES + 1))
+        budget = TokenBucket(max_rcu, clock) if max_rcu else None
+        scan = ParallelScan(
+            WireClient(clients), table, count, clock=clock, budget=budget, progress=progress, table_id=settings.table_id
+        )
+        job = _Job(
+            store, location, settings, scan, before.layout if before else None, progress, int(clock.token(4), 16)
+        )
+        try:
+            read = job.scan()
+            manifest = job.manifest(read, started, clock, as_of or started, actor, run)
+            progress.phase("publish")
+            lease.check()
+            published = publish(store, manifest)
+        except BaseException:
+            job.abort()
+            raise
     return ExportReport(
         published.uri, published.backup_id, table, published.items, published.stored_bytes, published.raw_bytes, str(published.content),
         round(clock.monotonic() - began, 3), count, len(published.parts), utc_text(published.as_of), utc_text(published.consistent[0]),

@@ -57,10 +57,12 @@ def restore_table(
     run: str,
     backup_clients: SessionClients | None = None,
     record: bool = True,
+    reapply: bool = True,
 ) -> RestoreReport:
     """Restores a backup to the new table `to_table`.
 
     :param max_wcu: write capacity units a second. :param backup_clients: for the bucket, when it belongs to another account.
+    :param reapply: tags, point-in-time recovery, stream and the like too; a drill's scratch table goes without.
     :raises BadInputError: before anything was made: no such backup, the table exists, impossible options.
     :raises IntegrityError: for a damaged part (nothing of it was written) or a table that differs in the end.
     """
@@ -85,10 +87,11 @@ def restore_table(
     progress.phase("indexes")
     report.indexes = list(add_indexes(clients, settings, created, clock=clock, progress=progress))
     at = _lap(phases, "indexes", at, clock)
-    progress.phase("settings")
-    missing = reapply_settings(clients, settings, created, clock=clock, progress=progress)
-    report.not_restored = [one.as_dict() for one in missing]
-    at = _lap(phases, "settings", at, clock)
+    if reapply:
+        progress.phase("settings")
+        missing = reapply_settings(clients, settings, created, clock=clock, progress=progress)
+        report.not_restored = [one.as_dict() for one in missing]
+        at = _lap(phases, "settings", at, clock)
     if prove:
         side = TableSide(clients, clock, progress, to_table)
         report.content_hash = str(side.hasher().whole)

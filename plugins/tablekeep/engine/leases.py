@@ -1,0 +1,132 @@
+"""One export of a table at a time, across DAGs, workers and command lines: a lease in the bucket, with a fencing number.
+
+Kept by conditional writes, judged by the store's clock (a worker's own may be wrong). A lease that is not renewed for
+`TTL_SECONDS` may be taken over; whoever lost it learns so before publishing.
+"""
+
+import threading
+from datetime import datetime
+from types import TracebackType
+from typing import Protocol
+
+import msgspec
+
+from tablekeep.engine.clock import Clock, utc_text
+from tablekeep.engine.errors import PermanentError, TransientError
+
+TTL_SECONDS = 120.0
+
+
+class _Info(Protocol):
+    @property
+    def etag(self) -> str: ...
+
+    @property
+    def last_modified(self) -> datetime | None: ...
+
+
+class LeaseStore(Protocol):
+    """What a lease needs of a store (`engine.backups.store.Store` has it)."""
+
+    def put(self, key: str, body: bytes, *, if_absent: bool = False, if_match: str | None = None) -> _Info: ...
+
+    def get(self, key: str, *, max_bytes: int | None = None) -> bytes: ...
+
+    def head(self, key: str) -> _Info | None: ...
+
+    def now(self) -> datetime: ...
+
+
+class _Held(msgspec.Struct, frozen=True):
+    holder: str
+    run: str
+    fence: int
+    since: str
+    released: bool = False
+
+
+class Lease:
+    """Used as a context: acquired on entering, renewed by a thread, released on leaving.
+
+    :param key: of the lease object. :param holder: who asks, as others read it. :param conflict: the error class that the
+        store raises when a condition does not hold.
+    :raises TransientError: on entering, while another holds it; names the holder.
+    """
+
+    def __init__(
+        self, store: LeaseStore, key: str, *, holder: str, run: str, clock: Clock, conflict: type[Exception]
+    ) -> None:
+        self._store, self._key, self._clock, self._conflict = store, key, clock, conflict
+        self._mine = _Held(holder, run, 1, utc_text(clock.now()))
+        self._etag = ""
+        self._lock = threading.Lock()
+        self._stop = threading.Event()
+        self._lost: str | None = None
+        self._renewer = threading.Thread(target=self._renew, name="lease", daemon=True)
+
+    @property
+    def fence(self) -> int:
+        """Grows by one with every holder."""
+        return self._mine.fence
+
+    def __enter__(self) -> "Lease":
+        what = f"taking the lease {self._key}"
+        try:
+            self._etag = self._store.put(self._key, msgspec.json.encode(self._mine), if_absent=True).etag
+        except self._conflict:
+            info = self._store.head(self._key)
+            if info is None:
+                raise TransientError(what, "it was removed meanwhile", "try again") from None
+            held = msgspec.json.decode(self._store.get(self._key, max_bytes=65536), type=_Held)
+            age = (self._store.now() - info.last_modified).total_seconds() if info.last_modified else 0.0
+            if not held.released and age < TTL_SECONDS:
+                raise TransientError(
+                    what,
+                    f"{held.holder} holds it (run {held.run}, since {held.since}, renewed {age:.0f} s ago)",
+                    f"wait for that run; if it is dead, the lease is free in {TTL_SECONDS - age:.0f} s",
+                ) from None
+            self._mine = msgspec.structs.replace(self._mine, fence=held.fence + 1)
+            try:
+                self._etag = self._store.put(self._key, msgspec.json.encode(self._mine), if_match=info.etag).etag
+            except self._conflict:
+                raise TransientError(what, "another worker took it at the same moment", "try again") from None
+        self._renewer.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stop.set()
+        self._renewer.join(timeout=5)
+        try:
+            self._write(msgspec.structs.replace(self._mine, released=True))
+        except (self._conflict, TransientError, PermanentError):
+            return  # it expires by itself, and another holder's is not ours to touch
+
+    def check(self) -> None:
+        """Renews the lease now.
+
+        :raises PermanentError: when another worker has taken it over: this one must not publish.
+        """
+        try:
+            self._write(self._mine)
+        except self._conflict:
+            self._lost = "another worker has taken it over"
+        if self._lost:
+            raise PermanentError(
+                f"keeping the lease {self._key}", self._lost, "this attempt publishes nothing; look at the other run"
+            )
+
+    def _write(self, held: _Held) -> None:
+        with self._lock:
+            self._etag = self._store.put(self._key, msgspec.json.encode(held), if_match=self._etag).etag
+
+    def _renew(self) -> None:
+        while not self._stop.wait(TTL_SECONDS / 4):
+            try:
+                self._write(self._mine)
+            except self._conflict:
+                self._lost = "another worker has taken it over"
+                return
+            except TransientError:
+                continue  # tried again; `check` decides before publishing
