@@ -2,6 +2,7 @@
 
 import io
 import math
+import re
 import threading
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
@@ -29,6 +30,13 @@ BATCH_KEYS = 100
 BATCH_BYTES = 16 * 1024 * 1024
 
 
+#: Operations that moto does not have, answered as for a table without the feature.
+NOT_IN_MOTO: dict[str, dict[str, Any]] = {
+    "DescribeContributorInsights": {"ContributorInsightsStatus": "DISABLED"},
+    "DescribeKinesisStreamingDestination": {"KinesisDataStreamDestinations": []},
+}
+
+
 class DynamoDb:
     """Answers `DynamoDB_20120810.*` requests, one at a time for the whole process: moto's tables have no locks."""
 
@@ -54,12 +62,16 @@ class DynamoDb:
         try:
             body = parse(environ["local_aws.body"])
             with self._lock:
+                if operation in NOT_IN_MOTO:
+                    table = find_table(environ, body.get("TableName"))
+                    answer = msgspec.json.encode({"TableName": table.name} | NOT_IN_MOTO[operation])
+                    return dynamodb_response(answer)(start_response)
                 own = self._own.get(operation)
                 if own is not None:
                     self._throttle()
-                    answer = own(environ, body)
-                    if answer is not None:
-                        return dynamodb_response(answer)(start_response)
+                    given = own(environ, body)
+                    if given is not None:
+                        return dynamodb_response(given)(start_response)
                 strict = self._strict(operation, environ, body)
                 if strict is not None:
                     data = msgspec.json.encode(strict)
@@ -82,6 +94,8 @@ class DynamoDb:
 
     def _strict(self, operation: str, environ: dict[str, Any], body: dict[str, Any]) -> dict[str, Any] | None:
         """The request with every attribute value in the service's form, or None where it has none."""
+        if operation in {"CreateTable", "UpdateTable"}:
+            check_names(body)
         if operation == "PutItem":
             rules = TableRules.of(find_table(environ, body.get("TableName")))
             body = body | {"Item": rules.item(body.get("Item")).wire}
@@ -159,7 +173,7 @@ class DynamoDb:
             )
         if sum(map(len, requests.values())) > BATCH_PUTS:
             raise invalid("Too many items requested for the BatchWriteItem call")
-        if len(environ["local_aws.body"]) > BATCH_BYTES * 4 // 3:  # base64 makes a request longer than its items
+        if len(environ["local_aws.body"]) > BATCH_BYTES:  # as transmitted: escapes and base64 count
             raise invalid("Request size has exceeded the maximum allowed size of 16 MB")
         # Nothing is written before everything is valid: the service refuses a bad batch as a whole.
         checked = {name: self._batch_of(environ, name, listed) for name, listed in requests.items()}
@@ -203,6 +217,7 @@ class DynamoDb:
         return {name: listed[len(listed) // 2 :] for name, listed in requests.items() if len(listed) > 1}
 
 
+NAME = re.compile("[A-Za-z0-9_.-]{3,255}")
 PLAIN_PUT = frozenset(["TableName", "Item", "ReturnValues", "ReturnConsumedCapacity", "ReturnItemCollectionMetrics"])
 PLAIN_GET = frozenset(["TableName", "Key", "ConsistentRead", "ReturnConsumedCapacity"])
 PLAIN_BATCH_GET = frozenset(["Keys", "ConsistentRead"])
@@ -227,6 +242,18 @@ def strict_values(body: dict[str, Any]) -> dict[str, Any]:
         if isinstance(body.get(member), dict):
             strict[member] = {name: strict_condition(value) for name, value in body[member].items()}
     return strict
+
+
+def check_names(body: dict[str, Any]) -> None:
+    """:raises ServiceError: for a table or index name that the service does not allow (moto looks at tables only)."""
+    created = [update.get("Create") or {} for update in body.get("GlobalSecondaryIndexUpdates") or []]
+    indexes = [*(body.get("GlobalSecondaryIndexes") or []), *(body.get("LocalSecondaryIndexes") or []), *created]
+    for name in [body.get("TableName", ""), *(i["IndexName"] for i in indexes if "IndexName" in i)]:
+        if not NAME.fullmatch(name) and not name.startswith("arn:"):
+            raise invalid(
+                "Invalid table/index name.  Table/index names must be between 3 and 255 characters long, "
+                "and may contain only the characters a-z, A-Z, 0-9, '_', '-', and '.'"
+            )
 
 
 def strict_condition(condition: Any) -> Any:

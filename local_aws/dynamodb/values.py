@@ -1,8 +1,8 @@
 """Attribute values: the service's rules, its normal form, and its accounting of sizes.
 
 Wire form: `{"S": "text"}`, `{"B": "<base64>"}` and so on, as in the service's JSON. Sources: the developer guide's pages
-"Supported data types and naming rules" and "Item sizes and formats"; the texts of the errors were compared with
-DynamoDB Local.
+"Supported data types and naming rules" and "Item sizes and formats". What is accepted, refused and returned was compared
+with DynamoDB Local; the texts of errors are the service's where they are known, else DynamoDB Local's.
 """
 
 import base64
@@ -16,13 +16,12 @@ from local_aws.responses import ServiceError
 Wire = dict[str, Any]
 
 MAX_ITEM_BYTES = 400 * 1024
-MAX_DEPTH = 32
+MAX_DEPTH = 31  # lists and maps around a value: with the value itself 32 levels, as DynamoDB Local counts
 MAX_DIGITS = 38
 MAX_KEY_BYTES = {"HASH": 2048, "RANGE": 1024}
 
 PLAIN_INTEGER = re.compile(r"-?[1-9][0-9]{0,37}|0")
 NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
-TYPES = frozenset(["S", "N", "B", "BOOL", "NULL", "M", "L", "SS", "NS", "BS"])
 PARAMETERS = "One or more parameter values were invalid: "
 
 
@@ -165,8 +164,7 @@ def _map(content: Any, depth: int) -> tuple[Any, int]:
     size = 3
     for name, value in content.items():
         if not name:
-            # DynamoDB Local refuses it with this text; the service's own text is UNCONFIRMED.
-            raise invalid(f"{PARAMETERS}Attribute name must not be empty")
+            raise invalid("Empty attribute name")  # DynamoDB Local's text
         normal[name], inner = normal_value(value, depth + 1)
         size += text_bytes(name) + inner + 1
     return normal, size
@@ -187,26 +185,30 @@ def _list(content: Any, depth: int) -> tuple[Any, int]:
 
 def _check_depth(depth: int) -> None:
     if depth >= MAX_DEPTH:
-        raise invalid("Nesting Levels have exceeded supported limits")
+        raise invalid(
+            "Nesting Levels have exceeded supported limits: "
+            "Attributes in the item have nested levels beyond supported limit"
+        )
 
 
 def _strings(content: Any, depth: int) -> tuple[Any, int]:
     members = _members(content, "An string set  may not be empty")
     size = sum(map(text_bytes, members))
-    _refuse_duplicates(members, members)
-    # The service promises no order. DynamoDB Local sorts; so do we, by bytes.
-    return sorted(members, key=str.encode), size
+    _refuse_duplicates(members, f"{PARAMETERS}Input collection [{', '.join(members)}] contains duplicates")
+    # The service promises no order. DynamoDB Local sorts as Java does, by UTF-16 units; so do we.
+    return sorted(members, key=lambda member: member.encode("utf-16-be")), size
 
 
 def _numbers(content: Any, depth: int) -> tuple[Any, int]:
     members = [normal_number(text) for text in _members(content, "An number set  may not be empty")]
-    _refuse_duplicates(members, content)
+    # Numbers are compared by value: `1` and `1.0` are one member twice.
+    _refuse_duplicates(members, "Input collection contains duplicates")
     return sorted(members, key=Decimal), sum(map(number_bytes, members))
 
 
 def _binaries(content: Any, depth: int) -> tuple[Any, int]:
     members = [binary(text) for text in _members(content, "Binary sets should not be empty")]
-    _refuse_duplicates(members, content)
+    _refuse_duplicates(members, f"{PARAMETERS}Input collection of type BS contains duplicates.")
     return [base64.b64encode(member).decode() for member in sorted(members)], sum(map(len, members))
 
 
@@ -218,10 +220,9 @@ def _members(content: Any, empty: str) -> list[Any]:
     return content
 
 
-def _refuse_duplicates(members: list[Any], given: list[Any]) -> None:
-    # Numbers are compared by value: `1` and `1.0` are one member twice.
+def _refuse_duplicates(members: list[Any], message: str) -> None:
     if len(set(members)) != len(members):
-        raise invalid(f"{PARAMETERS}Input collection [{', '.join(map(str, given))}] contains duplicates.")
+        raise invalid(message)
 
 
 RULES = {
@@ -247,7 +248,7 @@ def normal_item(item: Any) -> tuple[Wire, int]:
     size = 0
     for name, value in item.items():
         if not name:
-            raise invalid(f"{PARAMETERS}Attribute name must not be empty")
+            raise invalid("Empty attribute name")
         normal[name], inner = normal_value(value)
         size += text_bytes(name) + inner
     if size > MAX_ITEM_BYTES:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
-from psycopg.types.string import TextLoader
+from psycopg.adapt import Loader
 
 from local_aws.redshift.copy import parse_copy
 from local_aws.redshift.dialect import Statement, translate
@@ -21,6 +21,16 @@ OPTIONS = (
     "-c timezone=UTC -c datestyle=ISO -c client_min_messages=warning -c bytea_output=hex"
 )
 MARK = "stand-in for Redshift: everything in this database may be dropped"
+
+
+class DocumentLoader(Loader):
+    """A document's text without spaces, as Redshift shows SUPER, and never through Python's numbers."""
+
+    def load(self, data: Any) -> str:
+        return SPACED.sub(lambda match: match[1] or match[2], bytes(data).decode())
+
+
+SPACED = re.compile(r'("(?:[^"\\]|\\.)*")|([:,]) ')
 
 
 @dataclass
@@ -44,11 +54,13 @@ class Database:
     def __init__(self, dsn: str) -> None:
         self.dsn = dsn
         self._prepared = False
+        self._used = False
 
     def connect(self) -> psycopg.Connection[Any]:
         self.prepare()
+        self._used = True
         connection = psycopg.connect(self.dsn, options=OPTIONS, connect_timeout=10)
-        connection.adapters.register_loader("jsonb", TextLoader)  # the document's text, not Python's idea of it
+        connection.adapters.register_loader("jsonb", DocumentLoader)
         return connection
 
     def prepare(self) -> None:
@@ -68,9 +80,10 @@ class Database:
         self._prepared = True
 
     def reset(self) -> None:
-        """Drop every schema and table in the database, which `prepare` made sure is ours."""
-        if not self._prepared:
+        """Drop every schema and table in the database, which `prepare` made sure is ours, if any statement ran there."""
+        if not self._used:
             return
+        self._used = False
         with psycopg.connect(self.dsn, autocommit=True, connect_timeout=10) as connection:
             if not self._marked(connection):
                 raise SqlError("the database is not a stand-in's: nothing was dropped")

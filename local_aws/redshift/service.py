@@ -102,11 +102,13 @@ class RedshiftData:
     """
 
     def __init__(self, postgres: str | None) -> None:
-        self._database = Database(postgres) if postgres else None
         self._executions: dict[str, Execution] = {}
         self._tokens: dict[str, str] = {}
         self._sessions: dict[str, psycopg.Connection[Any]] = {}
         self._lock = threading.Lock()
+        self._databases: dict[str, Database] = {}
+        self._database: Database | None = None
+        self.use_postgres(postgres)
         self._operations: dict[str, Callable[[Body, str], Body]] = {
             "ExecuteStatement": self._execute_statement,
             "BatchExecuteStatement": self._batch_execute_statement,
@@ -132,15 +134,15 @@ class RedshiftData:
     def use_postgres(self, dsn: str | None) -> None:
         if dsn != (self._database.dsn if self._database else None):
             self.close()
-            self._database = Database(dsn) if dsn else None
+            # the same object for the same database: it knows whether statements have run there
+            self._database = self._databases.setdefault(dsn, Database(dsn)) if dsn else None
 
     def reset(self) -> None:
         self.close()
         with self._lock:
-            used = bool(self._executions)
             self._executions.clear()
             self._tokens.clear()
-        if used and self._database is not None:
+        if self._database is not None:
             self._database.reset()
 
     def close(self) -> None:
