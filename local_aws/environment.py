@@ -10,10 +10,11 @@ ACCOUNT = "123456789012"
 REGION = "us-east-1"
 
 # What a program needs of its surroundings and nothing that steers AWS, Airflow, Python or pip.
-ALLOWED = ("PATH", "LANG", "LC_ALL", "LC_CTYPE", "LANGUAGE", "TZ", "TERM", "COLORTERM", "COLUMNS", "LINES", "NO_COLOR")
-ALLOWED += ("SSL_CERT_FILE", "SSL_CERT_DIR")
-# macOS looks up frameworks by it; harmless elsewhere.
-ALLOWED += ("__CF_USER_TEXT_ENCODING",)
+ALLOWED = (
+    *("PATH", "LANG", "LC_ALL", "LC_CTYPE", "LANGUAGE", "TZ", "TERM", "COLORTERM", "COLUMNS", "LINES", "NO_COLOR"),
+    *("SSL_CERT_FILE", "SSL_CERT_DIR"),
+    "__CF_USER_TEXT_ENCODING",  # macOS looks up its text encoding by it; harmless elsewhere
+)
 
 
 def aws_variables(endpoint: str | None, *, region: str = REGION) -> dict[str, str]:

@@ -10,7 +10,6 @@ What has to change outside the data directory, and only where it is missing: the
 
 import atexit
 import contextlib
-import json
 import os
 import secrets
 import signal
@@ -21,6 +20,7 @@ import time
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import psycopg.sql
@@ -154,7 +154,15 @@ class EmbeddedPostgres:
         secret = self.data_dir.parent / f".{self.data_dir.name}.password"
         secret.touch(mode=0o600)
         secret.write_text(secrets.token_urlsafe(18))
-        command = [binaries / "initdb", "-D", self.data_dir, "-U", USER, f"--pwfile={secret}", "--auth=scram-sha-256"]
+        command = [
+            str(binaries / "initdb"),
+            "-D",
+            str(self.data_dir),
+            "-U",
+            USER,
+            f"--pwfile={secret}",
+            "--auth=scram-sha-256",
+        ]
         command += ["--encoding=UTF8", "--locale=C", "--no-sync", "--no-instructions"]
         if identity := unprivileged():
             os.chown(secret, identity["user"], identity["group"])
@@ -295,7 +303,7 @@ def find_binaries() -> Path:
     raise PostgresError(f"the wheel in {package} has no PostgreSQL for this machine")
 
 
-def unprivileged() -> dict[str, int]:
+def unprivileged() -> dict[str, Any]:
     """As root: arguments for subprocess that drop to `nobody`, {} otherwise."""
     if os.geteuid() != 0:
         return {}
@@ -305,7 +313,7 @@ def unprivileged() -> dict[str, int]:
         entry = pwd.getpwnam("nobody")
     except KeyError:
         raise PostgresError("PostgreSQL refuses to run as root, and this system has no user `nobody`") from None
-    return {"user": entry.pw_uid, "group": entry.pw_gid, "extra_groups": []}  # type: ignore[dict-item]
+    return {"user": entry.pw_uid, "group": entry.pw_gid, "extra_groups": []}
 
 
 def let_pass(path: Path) -> None:
@@ -342,8 +350,3 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
-
-
-def describe(server: EmbeddedPostgres) -> str:
-    """Process, port and log as one line of JSON, without the password."""
-    return json.dumps({"pid": server.pid, "port": server.port, "log": str(server.log)})

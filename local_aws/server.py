@@ -49,7 +49,7 @@ class Handler(MotoRequestHandler):
 
         answer: Iterable[bytes] = ()
         try:
-            answer = self.server.app(environ, start_response)  # type: ignore[attr-defined]
+            answer = self.server.app(environ, start_response)
             content = b"".join(answer)
         except Exception:
             # moto's own programming errors surface here; the client sees a failure that it may retry

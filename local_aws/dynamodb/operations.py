@@ -14,7 +14,7 @@ from moto.dynamodb.models.table import Table
 from local_aws.dynamodb import patches
 from local_aws.dynamodb.scan import scan
 from local_aws.dynamodb.tables import TableRules, find_table
-from local_aws.dynamodb.values import Wire, invalid, normal_item, normal_value
+from local_aws.dynamodb.values import Wire, invalid, normal_value
 from local_aws.responses import Response, ServiceError, dynamodb_response, json_error
 
 if TYPE_CHECKING:
@@ -321,8 +321,3 @@ def consumed_by_table(body: dict[str, Any], units: dict[str, float]) -> dict[str
     if wanted == "INDEXES":
         listed = [entry | {"Table": {"CapacityUnits": entry["CapacityUnits"]}} for entry in listed]
     return {"ConsumedCapacity": listed}
-
-
-def item_size(item: Any) -> int:
-    """The service's accounting of an item in wire form, in bytes."""
-    return normal_item(item)[1]

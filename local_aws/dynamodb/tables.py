@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from moto.core import DEFAULT_ACCOUNT_ID
+from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.dynamodb.models import dynamodb_backends
 from moto.dynamodb.models.dynamo_type import DynamoType
 from moto.dynamodb.models.table import Table
@@ -151,7 +151,7 @@ class TableRules:
         """
         if not isinstance(key, dict) or set(key) != set(self.key_names):
             raise invalid("The provided key element does not match the schema")
-        found = []
+        found: list[DynamoType | None] = []
         for name, expected, role in (
             (self.hash_name, self.hash_type, "HASH"),
             (self.range_name, self.range_type, "RANGE"),

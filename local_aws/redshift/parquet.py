@@ -299,7 +299,7 @@ def check_decimal(file: S3File, column: Column, leaf: Any) -> None:
 
 def decimal_bytes(precision: int) -> int:
     """The bytes that a two's complement number of so many digits needs: 8 for 18 digits, 13 for 29, 16 for 38."""
-    return ((10**precision).bit_length() + 8) // 8
+    return (int(10**precision).bit_length() + 8) // 8
 
 
 def read_rows(file: S3File, parquet: pq.ParquetFile, columns: list[Column], copy: Copy) -> Iterator[list[Any]]:

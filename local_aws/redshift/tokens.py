@@ -157,7 +157,8 @@ class Reader:
     def group(self) -> list[Token]:
         """What stands between the parentheses that come next."""
         self.expect("(")
-        depth, inside = 1, []
+        inside: list[Token] = []
+        depth = 1
         while True:
             if self.ended:
                 raise self.error()
