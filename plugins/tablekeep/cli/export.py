@@ -42,13 +42,14 @@ def run(args: argparse.Namespace, context: Context) -> Outcome:
 
 def tell(outcome: Outcome) -> None:
     document = outcome.document
+    stored = f"{size_text(document['bytes'])} ({size_text(document['raw_bytes'])} raw)"
     rate = document["items"] / document["seconds"] if document["seconds"] else 0
     print_pairs(
         [
             ("backup", document["backup"]),
             (
                 "items",
-                f"{document['items']:,} in {document['parts']} parts, {size_text(document['bytes'])} ({size_text(document['raw_bytes'])} raw)",
+                f"{document['items']:,} in {document['parts']} parts, {stored}",
             ),
             ("content hash", document["content_hash"]),
             ("consistent", f"{document['consistent_from']} to {document['consistent_to']} (no single moment)"),

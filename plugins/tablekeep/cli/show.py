@@ -7,6 +7,7 @@ from tablekeep.cli.output import print_pairs, print_table, size_text
 from tablekeep.engine.backups.catalog import verifications
 from tablekeep.engine.backups.sets import open_backup
 from tablekeep.engine.clock import utc_text
+from tablekeep.engine.dynamodb.settings import TableSettings
 
 HELP = "show what a backup holds: times, columns, parts, settings, whether it was verified; never item contents"
 
@@ -40,7 +41,7 @@ def run(args: argparse.Namespace, context: Context) -> Outcome:
         "segments": len(manifest.segments),
         "parts": [part.as_json() for part in manifest.parts],
         "settings_known": sorted(name for name, one in table["answers"].items() if "answer" in one),
-        "settings_refused": {name: one["refused"] for name, one in table["answers"].items() if "refused" in one},
+        "settings_refused": dict(TableSettings.from_document(table).not_known),
         "signature": "UNSIGNED",
         "sha256": manifest.seal,
         "run": manifest.run,

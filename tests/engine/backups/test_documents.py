@@ -15,9 +15,19 @@ from tablekeep.engine.backups.store import MemoryStore
 from tablekeep.engine.clock import SystemClock
 from tablekeep.engine.errors import BadInputError, IntegrityError
 
-documents = st.dictionaries(st.text(min_size=1, max_size=5).filter(lambda name: name != "sha256"), st.recursive(
-    st.one_of(st.none(), st.booleans(), st.integers(-(2**53), 2**53), st.text(st.characters(exclude_categories=["Cs"]), max_size=9)),
-    lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(st.text(max_size=4), inner, max_size=3)), max_leaves=8), min_size=1, max_size=4)  # fmt: skip
+plain = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(-(2**53), 2**53),
+    st.text(st.characters(exclude_categories=["Cs"]), max_size=9),
+)
+values = st.recursive(
+    plain,
+    lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(st.text(max_size=4), inner, max_size=3)),
+    max_leaves=8,
+)
+names = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=5).filter(lambda name: name != "sha256")
+documents = st.dictionaries(names, values, min_size=1, max_size=4)
 
 
 @given(documents)

@@ -124,14 +124,16 @@ def test_a_lease_that_nobody_renews_is_taken_over_and_the_loser_cannot_publish()
 def test_an_export_refuses_while_another_runs(aws: Any) -> None:
     manifest = open_backup(clients(), export("orders").backup).manifest
     store = open_backup(clients(), manifest.uri).store
-    with Lease(
-        store,
-        manifest.location.shelf.lease_key,
-        holder="ana",
-        run="r",
-        clock=SystemClock(),
-        conflict=AlreadyExistsError,
+    with (
+        Lease(
+            store,
+            manifest.location.shelf.lease_key,
+            holder="ana",
+            run="r",
+            clock=SystemClock(),
+            conflict=AlreadyExistsError,
+        ),
+        pytest.raises(TransientError, match="ana holds it"),
     ):
-        with pytest.raises(TransientError, match="ana holds it"):
-            export("orders")
+        export("orders")
     assert export("orders").items == 40

@@ -253,18 +253,24 @@ def _check(manifest: Manifest) -> None:
     names = [part.name for part in manifest.parts]
     if len(set(names)) != len(names):
         raise ValueError("a part is named twice")
-    if manifest.engine == "scan":
-        if [one.number for one in manifest.segments] != list(range(len(manifest.segments))) or not manifest.segments:
-            raise ValueError("a segment of the scan is missing")
-        for segment in manifest.segments:
-            rows = sum(part.rows for part in manifest.parts if part.segment == segment.number)
-            if rows != segment.items:
-                raise ValueError(f"segment {segment.number} read {segment.items:,} items and its parts hold {rows:,}")
+    _check_segments(manifest)
     if sorted(one.role for one in manifest.files) != ["census", "table"]:
         raise ValueError("the settings or the census are not named")
     for file in manifest.files:
         if not is_file_name(file.role, file.name):
             raise ValueError(f"{file.name[:100]!r} is not the name of such a file")
+
+
+def _check_segments(manifest: Manifest) -> None:
+    """A scan's segments: all there, and each with as many rows in its parts as it read items."""
+    if manifest.engine != "scan":
+        return
+    if [one.number for one in manifest.segments] != list(range(len(manifest.segments))) or not manifest.segments:
+        raise ValueError("a segment of the scan is missing")
+    for segment in manifest.segments:
+        rows = sum(part.rows for part in manifest.parts if part.segment == segment.number)
+        if rows != segment.items:
+            raise ValueError(f"segment {segment.number} read {segment.items:,} items and its parts hold {rows:,}")
 
 
 def checked(manifest: Manifest) -> Manifest:

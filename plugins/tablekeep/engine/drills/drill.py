@@ -69,7 +69,7 @@ def run_drill(
     progress: Progress,
     backups: str,
     table: str,
-    objectives: Objectives = Objectives(),  # noqa: B008 - frozen
+    objectives: Objectives = Objectives(),
     max_wcu: float | None = None,
     actor: str,
     run: str,

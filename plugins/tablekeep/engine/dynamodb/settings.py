@@ -61,7 +61,7 @@ class TableSettings:
                     f"version {document['version']!r} is not known",
                     "use a newer Tablekeep",
                 )
-            if not (settings.table and settings.key_schema and settings.arn and settings.table_id):
+            if not (settings.table and settings.key_schema and settings.arn):  # DynamoDB Local gives no TableId
                 raise ValueError("a field is empty")
         except (KeyError, TypeError, ValueError, IndexError) as error:
             raise IntegrityError(

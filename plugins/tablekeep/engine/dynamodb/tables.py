@@ -257,6 +257,8 @@ def delete_table_created_by_run(
     """
     what = f"deleting table {created.name}"
     database = clients.client("dynamodb", created.region)
+    if not created.table_id:
+        raise PermanentError(what, "its table id is not known", "nothing was deleted; look at it by hand")
     if not name_prefix or not created.name.startswith(name_prefix):
         raise PermanentError(
             what, f"its name does not begin with {name_prefix!r}", "only scratch tables of a run are deleted"
