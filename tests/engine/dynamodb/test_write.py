@@ -1,0 +1,275 @@
+"""The batch writer: every item exactly handed over, none dropped, bounded, and silent about contents."""
+
+import json
+import threading
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tablekeep.engine.dynamodb.budget import TokenBucket
+from tablekeep.engine.dynamodb.wire import BATCH_WRITE_BYTES, WireThrottled
+from tablekeep.engine.dynamodb.write import BatchWriter, WriteReport
+from tablekeep.engine.errors import IntegrityError, PermanentError, ThrottledError, TransientError
+from tests.engine.dynamodb.scripted import Call, Notes, Reply, Server, TestClock, error, serving
+
+
+def item(n: int, pad: int = 0) -> bytes:
+    return json.dumps({"pk": {"S": f"key-{n}"}, "pad": {"S": "x" * pad}}, separators=(",", ":")).encode()
+
+
+def writer_of(server: Server, clock: TestClock | None = None, **more: Any) -> BatchWriter:
+    return BatchWriter(server.wire(), "t", clock=clock or TestClock(), **more)
+
+
+def fill(server: Server, items: Iterable[bytes], clock: TestClock | None = None, **more: Any) -> WriteReport:
+    with writer_of(server, clock, **more) as writer:
+        writer.put_many(items)
+    assert writer.report is not None
+    return writer.report
+
+
+class Store:
+    """Takes puts; `leave` says how many of a request's items are left unprocessed."""
+
+    def __init__(self) -> None:
+        self.taken: dict[str, int] = {}
+        self.sizes: list[int] = []
+        self._lock = threading.Lock()
+
+    def leave(self, count: int) -> int:
+        return 0
+
+    def __call__(self, call: Call) -> Reply:
+        puts = call.json["RequestItems"]["t"]
+        with self._lock:
+            self.sizes.append(len(puts))
+            left = self.leave(len(puts))
+            for put in puts[: len(puts) - left]:
+                key = put["PutRequest"]["Item"]["pk"]["S"]
+                self.taken[key] = self.taken.get(key, 0) + 1
+        rest = puts[len(puts) - left :]
+        answer: dict[str, Any] = {"UnprocessedItems": {"t": rest} if rest else {}}
+        answer["ConsumedCapacity"] = [{"TableName": "t", "CapacityUnits": len(puts) - left}]
+        return Reply(answer)
+
+
+def all_of(count: int) -> dict[str, int]:
+    return {f"key-{n}": 1 for n in range(count)}
+
+
+def test_items_go_in_batches_of_25_and_are_counted() -> None:
+    store, notes = Store(), Notes()
+    with serving(store) as server, writer_of(server, progress=notes) as writer:
+        writer.put_many(item(n) for n in range(110))
+    assert store.taken == all_of(110)
+    assert sorted(store.sizes) == [10, 25, 25, 25, 25]
+    report = writer.report
+    assert report is not None
+    assert (report.items, report.requests, report.consumed, report.resent, report.throttles) == (110, 5, 110, 0, 0)
+    assert writer.written == notes.items == 110
+    assert notes.bytes == sum(len(item(n)) for n in range(110))
+    assert writer.close() is report
+
+
+def test_nothing_put_is_nothing_sent() -> None:
+    with serving(Store()) as server, writer_of(server) as writer:
+        pass
+    assert server.calls == []
+    assert writer.report is not None
+    assert writer.report.items == 0
+
+
+def test_a_request_stays_below_16_megabytes() -> None:
+    store = Store()
+    with serving(store) as server, writer_of(server, in_flight=2) as writer:
+        writer.put_many(item(n, 1_500_000) for n in range(25))
+    assert store.taken == all_of(25)
+    assert max(store.sizes) == 11
+    assert max(len(call.body) for call in server.calls) <= BATCH_WRITE_BYTES
+
+
+def test_unprocessed_items_are_sent_again_until_none_is_left() -> None:
+    store, clock = Store(), TestClock()
+    store.leave = lambda count: count - 1  # type: ignore[method-assign]
+    with serving(store) as server, writer_of(server, clock) as writer:
+        writer.put_many(item(n) for n in range(50))
+    assert store.taken == all_of(50)
+    assert sorted(store.sizes) == sorted(list(range(1, 26)) * 2)
+    assert writer.report is not None
+    assert writer.report.items == 50
+    assert writer.report.resent == 2 * sum(range(25))
+    assert writer.report.throttles == 48
+    assert clock.tokens == 48, "each wait is drawn at random"
+    assert clock.monotonic() > 0
+
+
+def test_unprocessed_for_ever_is_given_up_and_says_how_many_remain() -> None:
+    store, clock, notes = Store(), TestClock(), Notes()
+    store.leave = lambda count: count if len(store.taken) >= 30 else max(0, count - 30)  # type: ignore[method-assign]
+    with (
+        serving(store) as server,
+        pytest.raises(ThrottledError) as caught,
+        writer_of(server, clock, in_flight=1, progress=notes) as writer,
+    ):
+        writer.put_many(item(n) for n in range(60))
+    assert isinstance(caught.value, WireThrottled)
+    assert "10 of 60 items handed over are not written" in str(caught.value)
+    assert "no progress" in str(caught.value)
+    assert 600 <= clock.monotonic() < 700
+    assert any("still trying" in note for note in notes.notes)
+
+
+def test_slow_progress_is_progress() -> None:
+    store, clock = Store(), TestClock()
+    turns: list[int] = []
+
+    def leave(count: int) -> int:
+        turns.append(1)
+        clock.sleep(20)
+        return count - 1 if len(turns) % 3 == 0 else count
+
+    store.leave = leave  # type: ignore[method-assign]
+    with serving(store) as server, writer_of(server, clock, no_progress_seconds=200) as writer:
+        writer.put_many(item(n) for n in range(25))
+    assert store.taken == all_of(25)
+    assert clock.monotonic() > 1000
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        error("ProvisionedThroughputExceededException"),
+        error("ThrottlingException"),
+        error("InternalServerError", status=500),
+        Reply(b"{}", checksum="wrong"),
+    ],
+)
+def test_a_refused_request_is_sent_again_as_it_was(reply: Reply) -> None:
+    store, bodies = Store(), []
+
+    def script(call: Call) -> Reply:
+        bodies.append(call.body)
+        return reply if len(bodies) <= 3 else store(call)
+
+    with serving(script) as server, writer_of(server) as writer:
+        writer.put_many(item(n) for n in range(25))
+    assert store.taken == all_of(25)
+    assert len(set(bodies)) == 1
+    assert len(bodies) == 4
+
+
+def test_a_refusal_without_end_is_given_up() -> None:
+    reasons = [{"reason": "TableWriteMaxOnDemandThroughputExceeded", "resource": "arn"}]
+    clock = TestClock()
+    with (
+        serving(lambda call: error("ThrottlingException", throttlingReasons=reasons)) as server,
+        pytest.raises(ThrottledError) as caught,
+    ):
+        fill(server, map(item, range(30)), clock)
+    assert "TableWriteMaxOnDemandThroughputExceeded" in str(caught.value)
+    assert "30 of 30" in str(caught.value)
+    with (
+        serving(lambda call: error("InternalServerError", status=500)) as server,
+        pytest.raises(TransientError) as lost,
+    ):
+        fill(server, [item(1)], clock)
+    assert lost.value.family == "transient"
+
+
+def test_what_the_service_rejects_is_never_tried_again_and_not_quoted() -> None:
+    message = "Type mismatch for key pk expected: N actual: S; value key-7"
+    with serving(lambda call: error("ValidationException", message)) as server, pytest.raises(PermanentError) as caught:
+        fill(server, map(item, range(20)), in_flight=1)
+    assert len(server.calls) == 1
+    assert "Type mismatch for key pk expected: N actual: S; value [value]" in str(caught.value)
+    assert "20 of 20 items" in str(caught.value)
+
+
+def test_a_key_twice_is_an_integrity_error() -> None:
+    def script(call: Call) -> Reply:
+        return error("ValidationException", "Provided list of item keys contains duplicates")
+
+    with serving(script) as server, pytest.raises(IntegrityError, match="a key twice"):
+        fill(server, [item(1), item(1)])
+
+
+def test_put_raises_the_failure_of_a_request_in_flight() -> None:
+    with serving(lambda call: error("AccessDeniedException", "no more")) as server:
+        writer = writer_of(server, in_flight=1)
+        with pytest.raises(PermanentError, match="no more"):
+            writer.put_many(map(item, range(100_000)))
+        with pytest.raises(PermanentError, match="no more"):
+            writer.close()
+    assert len(server.calls) == 1
+
+
+def test_more_unprocessed_than_sent_is_an_integrity_error() -> None:
+    rest = [{"PutRequest": {"Item": {"pk": {"S": f"{n}"}}}} for n in range(3)]
+    with (
+        serving(lambda call: Reply({"UnprocessedItems": {"t": rest}})) as server,
+        pytest.raises(IntegrityError, match="3 unprocessed items of 1"),
+    ):
+        fill(server, [item(1)])
+
+
+def test_a_count_that_does_not_add_up_is_an_integrity_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(BatchWriter, "_write", lambda self, batch: None)
+    with serving(Store()) as server, pytest.raises(IntegrityError, match="1 items were put and 0 written"):
+        fill(server, [item(1)])
+
+
+def test_an_exception_in_the_block_stops_without_writing_what_is_pending() -> None:
+    store = Store()
+
+    def source() -> Iterator[bytes]:
+        yield item(1)
+        raise ZeroDivisionError
+
+    with serving(store) as server, pytest.raises(ZeroDivisionError):
+        fill(server, source())
+    assert store.taken == {}
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("write")]
+
+
+def test_requests_are_in_flight_together_but_not_more_than_allowed() -> None:
+    store, lock = Store(), threading.Lock()
+    together = threading.Barrier(3, timeout=10)
+    flying: list[int] = []
+    most: list[int] = []
+
+    def script(call: Call) -> Reply:
+        with lock:
+            flying.append(1)
+            most.append(len(flying))
+        together.wait()
+        with lock:
+            flying.pop()
+        return store(call)
+
+    with serving(script) as server, writer_of(server, in_flight=3) as writer:
+        writer.put_many(item(n) for n in range(25 * 6))
+    assert store.taken == all_of(150)
+    assert max(most) == 3
+
+
+def test_the_budget_is_paid_by_what_writes_cost() -> None:
+    store, clock = Store(), TestClock()
+    with serving(store) as server:
+        fill(server, map(item, range(1000)), clock, budget=TokenBucket(50, clock))
+    assert clock.monotonic() >= 1000 / 50 - 1 - 4 * 25 / 50
+    assert clock.monotonic() < 1000 / 50 + 5
+
+
+@settings(max_examples=25)
+@given(st.integers(0, 200), st.lists(st.integers(0, 25), max_size=30), st.integers(1, 5))
+def test_whatever_is_left_unprocessed_every_item_arrives_once(count: int, leaves: list[int], in_flight: int) -> None:
+    store = Store()
+    store.leave = lambda sent: min(sent, leaves.pop()) if leaves else 0  # type: ignore[method-assign]
+    with serving(store) as server, writer_of(server, in_flight=in_flight) as writer:
+        writer.put_many(item(n) for n in range(count))
+    assert store.taken == all_of(count)
+    assert writer.report is not None
+    assert writer.report.items == count
