@@ -269,7 +269,8 @@ def _scaling_answers(clients: SessionClients, region: str, table: str, indexes: 
             if "refused" in part:
                 answer = part
                 break
-            found += part["answer"].get(joined) or []
+            listed = part["answer"].get(joined) or []
+            found += [entry for entry in listed if entry.get("ResourceId") == resource]
         answers[scaling.name(operation)] = answer
     return answers
 
