@@ -383,6 +383,16 @@ def test_a_creation_whose_answer_was_lost_knows_its_own_table() -> None:
         create_table(server.clients(), settings_of(), "new", run="run-1", clock=clock)
 
 
+def test_an_existing_table_whose_tags_may_not_be_read_is_anothers() -> None:
+    service = Service({})
+
+    def script(call: Call) -> Reply:
+        return error("AccessDeniedException") if call.operation == "ListTagsOfResource" else service(call)
+
+    with serving(script) as server, pytest.raises(BadInputError, match="table new exists"):
+        create_table(server.clients(), settings_of(), "new", run="run-1", clock=TestClock())
+
+
 def test_deleting_waits_until_the_table_is_gone() -> None:
     service = Service({}, tags={RUN_TAG: "run-1"})
     left = [3]

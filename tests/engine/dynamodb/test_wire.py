@@ -166,8 +166,9 @@ def test_a_throttle_comes_through_at_once_with_its_reasons() -> None:
         Reply(PAGE.content, cut=5),
         Reply(b'{"Count":1,"Items":[{"pk":{"S":"a"', checksum=None),
         Reply(b'{"Count":"1","Items":[]}'),
+        Reply(b"<html>a proxy</html>", 200),
     ],
-    ids=["500", "503 html", "502 empty", "conflict", "cut off", "half JSON", "not the protocol"],
+    ids=["500", "503 html", "502 empty", "conflict", "cut off", "half JSON", "not the protocol", "a proxy"],
 )
 def test_faults_are_transient_and_tried_once(reply: Reply) -> None:
     with serving(always(reply)) as server, pytest.raises(TransientError) as caught:

@@ -22,6 +22,7 @@ from typing import Any
 import botocore.config
 import botocore.exceptions
 import botocore.model
+import botocore.parsers
 
 from tablekeep.engine.clients import SessionClients, error_code, translate
 from tablekeep.engine.clock import Clock, SystemClock, utc_text
@@ -313,6 +314,7 @@ class _Asker:
         except (
             botocore.exceptions.BotoCoreError,
             botocore.model.OperationNotFoundError,
+            botocore.parsers.ResponseParserError,
             TablekeepError,
             ValueError,
         ) as error:
@@ -355,5 +357,5 @@ def _account(clients: SessionClients, region: str) -> str | None:
             "sts", region_name=region, endpoint_url=clients._endpoints.get("sts"), config=config
         )
         return str(sts.get_caller_identity()["Account"])
-    except (botocore.exceptions.ClientError, botocore.exceptions.BotoCoreError):
-        return None
+    except (botocore.exceptions.ClientError, botocore.exceptions.BotoCoreError, botocore.parsers.ResponseParserError):
+        return None  # ResponseParserError: AWS_ENDPOINT_URL points to something that only knows DynamoDB

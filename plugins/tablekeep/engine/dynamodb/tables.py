@@ -166,8 +166,8 @@ def create_table(
         if error_code(error) != "ResourceInUseException":
             raise translate(error, what) from error
         # A first answer that was lost and tried again meets its own table: the token tells.
-        found = _description(database, name)
-        if found is None or table_tags(database, found["TableArn"]).get(CREATION_TAG) != token:
+        found = _created_with(database, name, token)
+        if found is None:
             raise BadInputError(
                 what, f"table {name} exists", "name another one: an existing table is never written to or deleted"
             ) from None
@@ -330,6 +330,16 @@ def _poll(done: Callable[[], bool], what: str, clock: Clock, progress: Progress,
             progress.note(f"{what}: {now - started:.0f} s so far")
         clock.sleep(pause)
         pause = min(longest, pause * 1.5)
+
+
+def _created_with(database: Any, name: str, token: str) -> Request | None:
+    """The table's description if it carries this creation's token; None, too, where its tags cannot be read."""
+    try:
+        description = _description(database, name)
+        ours = description is not None and table_tags(database, description["TableArn"]).get(CREATION_TAG) == token
+    except (botocore.exceptions.ClientError, botocore.exceptions.BotoCoreError):
+        return None
+    return description if ours else None
 
 
 def _description(database: Any, name: str) -> Request | None:

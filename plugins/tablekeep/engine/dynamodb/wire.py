@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import botocore.exceptions
+import botocore.parsers
 import msgspec
 
 from tablekeep.engine.clients import THROTTLING, SessionClients, error_code, translate
@@ -232,6 +233,10 @@ class WireClient:
             return self._raw.call(operation, params, body)
         except (botocore.exceptions.ClientError, botocore.exceptions.BotoCoreError) as error:
             failure = classified(error, what, sent)
+        except botocore.parsers.ResponseParserError:  # its text quotes the answer
+            failure = TransientError(
+                what, f"{operation} was answered by something that is not the service", "check the endpoint"
+            )
         raise failure  # outside of the except clause: the original, which may quote a value, is not chained
 
 
