@@ -6,9 +6,10 @@ import sys
 from tablekeep.cli.command import DONE, FAILED, Context, Outcome
 from tablekeep.cli.output import print_table, size_text
 from tablekeep.engine.backups.catalog import list_backups, verifications
-from tablekeep.engine.backups.location import Shelf, parse_s3
+from tablekeep.engine.backups.location import Shelf
 from tablekeep.engine.backups.s3 import S3Store
 from tablekeep.engine.clock import utc_text
+from tablekeep.engine.names import parse_s3
 
 HELP = "list the backups under an S3 prefix, newest first; what has no valid manifest is no backup"
 

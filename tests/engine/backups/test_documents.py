@@ -7,13 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tablekeep.engine.backups.location import Shelf, is_part_name, parse_manifest_uri, parse_s3, part_name
+from tablekeep.engine.backups.location import Shelf, is_part_name, parse_manifest_uri, part_name
 from tablekeep.engine.backups.records import broken_links, read_records, write_record
 from tablekeep.engine.backups.sealed import seal, seal_of, unseal
 from tablekeep.engine.backups.spool import KeySpool, differences
 from tablekeep.engine.backups.store import MemoryStore
 from tablekeep.engine.clock import SystemClock
 from tablekeep.engine.errors import BadInputError, IntegrityError
+from tablekeep.engine.names import parse_s3
 
 plain = st.one_of(
     st.none(),

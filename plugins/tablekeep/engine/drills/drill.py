@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from tablekeep.engine.backups.catalog import list_shelf, shelves
-from tablekeep.engine.backups.location import Shelf, check_table_name, parse_s3
+from tablekeep.engine.backups.location import Shelf
 from tablekeep.engine.backups.manifest import Manifest
 from tablekeep.engine.backups.records import write_record
 from tablekeep.engine.backups.s3 import S3Store
@@ -13,6 +13,7 @@ from tablekeep.engine.clients import SessionClients
 from tablekeep.engine.clock import Clock, utc_text
 from tablekeep.engine.dynamodb.tables import delete_table_created_by_run, find_created_table
 from tablekeep.engine.errors import BadInputError, TablekeepError
+from tablekeep.engine.names import check_table_name, parse_s3
 from tablekeep.engine.progress import Progress
 from tablekeep.engine.restore.table import restore_table
 

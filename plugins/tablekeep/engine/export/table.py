@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from tablekeep.engine.backups.catalog import newest
-from tablekeep.engine.backups.location import SetLocation, Shelf, check_table_name, new_backup_id, parse_s3
+from tablekeep.engine.backups.location import SetLocation, Shelf, new_backup_id
 from tablekeep.engine.backups.manifest import ColumnFigures, Manifest, Part, Segment
 from tablekeep.engine.backups.parts import part_items
 from tablekeep.engine.backups.s3 import S3Store
@@ -25,6 +25,7 @@ from tablekeep.engine.items.census import Census
 from tablekeep.engine.items.codec import Encoder
 from tablekeep.engine.items.layout import Layout, decide
 from tablekeep.engine.leases import Lease
+from tablekeep.engine.names import check_table_name, parse_s3
 from tablekeep.engine.progress import Progress
 
 MAX_SEGMENTS = 1_000_000

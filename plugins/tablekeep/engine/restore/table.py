@@ -4,7 +4,6 @@ import math
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from tablekeep.engine.backups.location import check_table_name
 from tablekeep.engine.backups.records import write_record
 from tablekeep.engine.backups.sets import BackupSet, open_backup
 from tablekeep.engine.clients import SessionClients
@@ -16,6 +15,7 @@ from tablekeep.engine.dynamodb.tables import add_indexes, create_table
 from tablekeep.engine.dynamodb.wire import WireClient
 from tablekeep.engine.dynamodb.write import BatchWriter
 from tablekeep.engine.errors import BadInputError, IntegrityError
+from tablekeep.engine.names import check_table_name
 from tablekeep.engine.progress import Progress
 from tablekeep.engine.restore.sides import TableSide
 
