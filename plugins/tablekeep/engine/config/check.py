@@ -1,0 +1,173 @@
+"""Data of one pipeline → a `Pipeline`, or every problem with line, field, rule and example."""
+
+import difflib
+from pathlib import Path
+from typing import Any, get_args, get_origin
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from tablekeep.engine.config.model import NOT_BUILT, NOT_BUILT_VALUES, Pipeline
+from tablekeep.engine.config.problems import Problem
+from tablekeep.engine.config.yaml_reader import Document, Path_, dotted
+
+
+def check_pipeline(data: dict[str, Any], document: Document, file: Path) -> tuple[Pipeline | None, list[Problem]]:
+    """Validates filled-in data.
+
+    :param document: knows where the values stood. :param file: named where it does not.
+    """
+    problems: list[Problem] = []
+
+    def add(path: Path_, rule: str, example: str = "") -> None:
+        mark = document.mark(path)
+        # a missing key has no place of its own: the line of what should hold it
+        problems.append(Problem(mark.file if mark else file, mark.line if mark else None, dotted(path), rule, example))
+
+    data = _without_unbuilt(data, (), add)
+    try:
+        pipeline = Pipeline.model_validate(data)
+    except ValidationError as error:
+        for detail in error.errors(include_url=False, include_context=True):
+            path = _path(detail["loc"], data)
+            if (detail.get("ctx") or {}).get("tag") == "__unbuilt__":
+                continue
+            rule, example = _words(detail, path)
+            add(path, rule, example)
+        return None, _once(problems)
+    return (None, problems) if problems else (pipeline, [])
+
+
+def _without_unbuilt(value: Any, path: Path_, add: Any) -> Any:
+    """The data without keys and values of the design that are not built; each is a problem."""
+    named = ".".join(part for part in path if isinstance(part, str))
+    if isinstance(value, dict):
+        left = {}
+        for key, one in value.items():
+            here = (*path, key)
+            reason = NOT_BUILT.get(f"{named}.{key}" if named else key)
+            chosen = NOT_BUILT_VALUES.get((f"{named}.{key}" if named else key, str(one)))
+            if reason:
+                add(here, reason)
+            elif chosen:
+                add(here, chosen)
+                left[key] = _BUILT.get(key, "replace")
+            else:
+                left[key] = _without_unbuilt(one, here, add)
+        return left
+    if isinstance(value, list):
+        return [_without_unbuilt(one, (*path, number), add) for number, one in enumerate(value)]
+    return value
+
+
+_BUILT = {"kind": "dynamodb", "engine": "scan", "to": "__unbuilt__", "mode": "replace"}
+"""What stands in for a value that is not built, so that the rest of the file is checked all the same."""
+
+
+def _once(problems: list[Problem]) -> list[Problem]:
+    return list(dict.fromkeys(problems))
+
+
+def _path(location: tuple[str | int, ...], data: Any) -> Path_:
+    """Pydantic's location without the tags of unions, which are in no file."""
+    path: list[str | int] = []
+    for part in location:
+        known = isinstance(data, list) and isinstance(part, int) and part < len(data)
+        if known or (isinstance(data, dict) and part in data):
+            data = data[part]
+        elif isinstance(data, dict) and part in ("postgres", "redshift") and data.get("to") == part:
+            continue
+        elif isinstance(data, dict | list):
+            data = None
+        else:
+            break
+        path.append(part)
+    return tuple(path)
+
+
+def _models(path: Path_) -> list[type[BaseModel]]:
+    """The models that may describe the mapping at a path."""
+    models: list[type[BaseModel]] = [Pipeline]
+    for part in path:
+        if isinstance(part, int):
+            continue
+        found: list[type[BaseModel]] = []
+        for model in models:
+            if part in model.model_fields:
+                found += _inner(model.model_fields[part].annotation)
+        models = found
+    return models
+
+
+def _inner(annotation: Any) -> list[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    if get_origin(annotation) is None:
+        return []
+    return [model for one in get_args(annotation) for model in _inner(one)]
+
+
+def _example(path: Path_) -> str:
+    """A right value for the field, as `key: value`."""
+    names = [part for part in path if isinstance(part, str)]
+    if not names:
+        return ""
+    for model in _models(path[:-1] if isinstance(path[-1], str) else path[:-2]):
+        field = model.model_fields.get(names[-1])
+        found = _first_example(field.examples if field else None, field.annotation if field else None, field)
+        if found is not None:
+            return f"{names[-1]}: {_yaml(found)}"
+    return ""
+
+
+def _first_example(examples: Any, annotation: Any, field: Any) -> Any:
+    if examples:
+        return examples[0]
+    for part in getattr(field, "metadata", ()) or ():
+        if getattr(part, "examples", None):
+            return part.examples[0]
+    for one in get_args(annotation):
+        for part in getattr(one, "__metadata__", ()):
+            if getattr(part, "examples", None):
+                return part.examples[0]
+        found = _first_example(None, one, None)
+        if found is not None:
+            return found
+    return None
+
+
+def _yaml(value: Any) -> str:
+    text = str(value)
+    return f'"{text}"' if " " in text or text.endswith("%") or "*" in text else text
+
+
+def _words(detail: ErrorDetails, path: Path_) -> tuple[str, str]:
+    """Rule and example of one of pydantic's errors."""
+    kind, context = detail["type"], detail.get("ctx") or {}
+    example = _example(path)
+    if kind == "extra_forbidden":
+        known = sorted({name for model in _models(path[:-1]) for name in model.model_fields})
+        close = difflib.get_close_matches(str(path[-1]), known, n=1)
+        hint = f"; did you mean {close[0]}?" if close else ""
+        return f"this key is not known{hint} (known here: {', '.join(known)})", ""
+    if kind in ("missing", "union_tag_not_found"):
+        return "this key is required", example
+    if kind == "union_tag_invalid":
+        return "it must be postgres or redshift", "to: postgres"
+    if kind in ("literal_error", "enum"):
+        return f"it must be {context.get('expected', '')}".replace("'", ""), ""
+    if kind == "value_error":
+        return str(context.get("error", detail["msg"])), example
+    if kind in ("model_type", "dict_type", "model_attributes_type"):
+        return "it must be a mapping of keys to values", ""
+    return _MESSAGES.get(kind, detail["msg"][:1].lower() + detail["msg"][1:]), example
+
+
+_MESSAGES = {
+    "string_type": "it must be text",
+    "int_type": "it must be a whole number",
+    "float_type": "it must be a number",
+    "bool_type": "it must be true or false",
+    "list_type": "it must be a list, each entry on a line that begins with -",
+    "string_too_short": "it must not be empty",
+}

@@ -1,0 +1,294 @@
+"""Finds pipeline files and loads them: the good ones as pipelines, the bad ones with their problems."""
+
+import os
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tablekeep.engine.config.check import check_pipeline
+from tablekeep.engine.config.environments import VARIABLE, Environment, read_environment
+from tablekeep.engine.config.model import Pipeline
+from tablekeep.engine.config.problems import Problem
+from tablekeep.engine.config.values import MAX_NAME
+from tablekeep.engine.config.yaml_reader import BadYamlError, Document, dotted, merged, read_yaml
+from tablekeep.engine.errors import BadInputError
+
+FOLDER_VARIABLE = "TABLEKEEP_PIPELINES"
+DEFAULTS = "defaults.yaml"
+_SUFFIXES = (".yaml", ".yml")
+MAX_TABLES = 1000
+
+
+@dataclass(frozen=True)
+class BadFile:
+    """A file, or one table of a file with `tables:`, that gives no pipeline.
+
+    :ivar name: what the pipeline's DAGs would be named after. :ivar schedule, timezone: of its backup, as far as they
+        could be read: the failing DAG that stands in for it runs then. :ivar enabled: what the file says, else true.
+    """
+
+    file: Path
+    name: str
+    problems: tuple[Problem, ...]
+    schedule: str | None = None
+    timezone: str = "UTC"
+    enabled: bool = True
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """All that a folder holds. Names are unique among `pipelines`; files are relative to the folder's parent."""
+
+    folder: Path
+    environment: Environment
+    pipelines: tuple[Pipeline, ...]
+    bad: tuple[BadFile, ...]
+    sources: Mapping[str, Path]
+
+    @property
+    def problems(self) -> list[Problem]:
+        """Everything that is wrong, in the order of the files."""
+        found = [problem for file in self.bad for problem in file.problems]
+        return list(dict.fromkeys([*self.environment.problems, *found] if found else found))
+
+
+def find_folder(dag_file: Path | None = None, environ: Mapping[str, str] | None = None) -> Path:
+    """The folder of pipeline files: `TABLEKEEP_PIPELINES`; `pipelines/` beside the DAG file; `../include/pipelines` from it;
+    `$AIRFLOW_HOME/include/pipelines`. Without a DAG file (command line) the working directory stands for the project.
+
+    :raises BadInputError: when there is none; names the places.
+    """
+    variables = os.environ if environ is None else environ
+    chosen = variables.get(FOLDER_VARIABLE)
+    if chosen:
+        if not Path(chosen).is_dir():
+            raise BadInputError("finding the pipeline files", f"{FOLDER_VARIABLE}={chosen} is no folder", "correct it")
+        return Path(chosen)
+    if dag_file is not None:
+        places = [dag_file.parent / "pipelines", dag_file.parent.parent / "include" / "pipelines"]
+    else:
+        places = [Path.cwd() / "include" / "pipelines", Path.cwd() / "dags" / "pipelines"]
+    if variables.get("AIRFLOW_HOME"):
+        places.append(Path(variables["AIRFLOW_HOME"]) / "include" / "pipelines")
+    for place in places:
+        if place.is_dir():
+            return place
+    raise BadInputError(
+        "finding the pipeline files",
+        f"there is no folder {' or '.join(str(place) for place in places)}",
+        f"make include/pipelines, or set {FOLDER_VARIABLE} to the folder",
+    )
+
+
+def load_folder(folder: Path, *, environment: str | None = None, only: str | None = None) -> Loaded:
+    """Loads every pipeline file of a folder and the folders below it.
+
+    :param environment: the environment's name; default `$TABLEKEEP_ENV`.
+    :param only: a pipeline's name: other files are not even read where the file of that name gives it.
+    """
+    chosen = os.environ.get(VARIABLE) if environment is None else environment
+    values = read_environment(folder.parent / "environments", chosen)
+    files = _files(folder)
+    if only is not None:
+        named = [file for file in files if file.stem == only]
+        if named:
+            loaded = _load(folder, named, values)
+            if any(pipeline.name == only for pipeline in loaded.pipelines):
+                return loaded
+    return _load(folder, files, values)
+
+
+def find_pipeline(loaded: Loaded, name: str) -> Pipeline:
+    """The pipeline of that name.
+
+    :raises BadInputError: when its file is bad (with all problems), or there is none.
+    """
+    for pipeline in loaded.pipelines:
+        if pipeline.name == name:
+            return pipeline
+    for bad in loaded.bad:
+        if bad.name == name:
+            raise BadInputError(
+                f"reading the pipeline {name}", "; ".join(str(problem) for problem in bad.problems), "correct the file"
+            )
+    known = ", ".join(sorted(pipeline.name for pipeline in loaded.pipelines)) or "none"
+    raise BadInputError(
+        f"reading the pipeline {name}", f"{loaded.folder} has no such pipeline (there: {known})", "name one of them"
+    )
+
+
+def _files(folder: Path) -> list[Path]:
+    found = [
+        path
+        for path in folder.rglob("*")
+        if path.suffix in _SUFFIXES and path.name != DEFAULTS and path.is_file()
+        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
+    ]  # fmt: skip
+    # a file named as its pipeline comes first: on a clash of names it keeps it
+    return sorted(found)
+
+
+def _load(folder: Path, files: Sequence[Path], environment: Environment) -> Loaded:
+    candidates: list[tuple[Path, Pipeline]] = []
+    bad: list[BadFile] = []
+    defaults: dict[Path, Document | list[Problem]] = {}
+    for file in files:
+        for result in _load_file(folder, file, environment, defaults):
+            if isinstance(result, Pipeline):
+                candidates.append((file, result))
+            else:
+                bad.append(result)
+    pipelines: dict[str, Pipeline] = {}
+    sources: dict[str, Path] = {}
+    for file, pipeline in sorted(candidates, key=lambda one: (one[0].stem != one[1].name, str(one[0]))):
+        if pipeline.name in pipelines:
+            shown, other = _shown(folder, file), _shown(folder, sources[pipeline.name])
+            problem = Problem(
+                shown, None, "name", f"the name {pipeline.name} is that of {other} already", "name: orders-eu"
+            )
+            bad.append(
+                BadFile(
+                    shown,
+                    slug(file.stem),
+                    (problem,),
+                    pipeline.backup.schedule,
+                    pipeline.backup.timezone,
+                    pipeline.enabled,
+                )
+            )
+        else:
+            pipelines[pipeline.name], sources[pipeline.name] = pipeline, file
+    ordered = tuple(pipelines[name] for name in sorted(pipelines))
+    return Loaded(folder, environment, ordered, tuple(sorted(bad, key=lambda one: (str(one.file), one.name))), sources)
+
+
+def _shown(folder: Path, file: Path) -> Path:
+    """A file as problems name it: from the folder's parent, `pipelines/orders.yaml`."""
+    return file.relative_to(folder.parent)
+
+
+def slug(text: str) -> str:
+    """A pipeline's name made of any text: `Prod_Orders` → `prod-orders`."""
+    return re.sub(r"[^a-z0-9.]+", "-", text.lower()).strip("-.")[:MAX_NAME].strip("-.") or "unnamed"
+
+
+def _load_file(
+    folder: Path, file: Path, environment: Environment, defaults: dict[Path, Document | list[Problem]]
+) -> Iterator[Pipeline | BadFile]:
+    shown = _shown(folder, file)
+    try:
+        document = read_yaml(file, shown)
+    except BadYamlError as error:
+        yield BadFile(shown, slug(file.stem), tuple(error.problems), *_salvaged(file))
+        return
+    problems: list[Problem] = []
+    for level in _levels(folder, file):
+        if level not in defaults:
+            defaults[level] = _read_defaults(level / DEFAULTS, _shown(folder, level / DEFAULTS))
+    for level in reversed(
+        _levels(folder, file)
+    ):  # the nearest is laid on first, so that the file's own values stay on top
+        under = defaults[level]
+        if isinstance(under, list):
+            problems += under
+        else:
+            document = merged(under, document)
+    if "tables" in document.data:
+        tables, wrong = _tables(document, shown)
+        problems += wrong
+        stem = file.stem
+        for table in tables if not problems else [""]:
+            yield _one(document, shown, environment, problems, f"{stem}-{slug(table)}" if table else stem, table)
+        return
+    yield _one(document, shown, environment, problems, file.stem, "")
+
+
+def _one(
+    document: Document, shown: Path, environment: Environment, problems: list[Problem], name: str, table: str
+) -> Pipeline | BadFile:
+    """One pipeline of a file; `table` when the file has `tables:`."""
+    words = {"table": table} if table else {}
+    data, wrong = environment.fill(document, words, shown)
+    problems = problems + wrong
+    if table:
+        del data["tables"]
+        data["table"] = table
+        if isinstance(document.data.get("name"), str):
+            data["name"] = document.data["name"].replace("{table}", slug(table))
+    data.setdefault("name", name)
+    if data["name"] is None:
+        data["name"] = name
+    pipeline, found = check_pipeline(data, document, shown)
+    unfilled = {problem.field for problem in wrong}
+    problems += [problem for problem in found if problem.field not in unfilled]
+    if pipeline is not None and not problems:
+        return pipeline
+    backup = data.get("backup") if isinstance(data.get("backup"), dict) else {}
+    schedule, timezone = backup.get("schedule"), backup.get("timezone", "UTC")
+    wanted = data["name"] if isinstance(data["name"], str) else name
+    return BadFile(
+        shown, slug(wanted), tuple(dict.fromkeys(problems)), schedule if isinstance(schedule, str) else None,
+        timezone if isinstance(timezone, str) else "UTC", data.get("enabled") is not False,
+    )  # fmt: skip
+
+
+def _levels(folder: Path, file: Path) -> list[Path]:
+    """The folders from the top to the file's own that have a defaults.yaml."""
+    levels = [folder]
+    for part in file.parent.relative_to(folder).parts:
+        levels.append(levels[-1] / part)
+    return [level for level in levels if (level / DEFAULTS).is_file()]
+
+
+def _read_defaults(file: Path, shown: Path) -> Document | list[Problem]:
+    try:
+        document = read_yaml(file, shown)
+    except BadYamlError as error:
+        return error.problems
+    wrong = [key for key in ("name", "table", "tables") if key in document.data]
+    problems = []
+    for key in wrong:
+        mark = document.mark((key,))
+        problems.append(
+            Problem(shown, mark.line if mark else None, key, "this belongs to one pipeline, not to defaults")
+        )
+    return problems or document
+
+
+def _tables(document: Document, shown: Path) -> tuple[list[str], list[Problem]]:
+    """The names under `tables:`."""
+    tables = document.data["tables"]
+    mark = document.mark(("tables",))
+    line = mark.line if mark else None
+
+    def problem(rule: str, example: str = "tables: [orders, customers]") -> tuple[list[str], list[Problem]]:
+        return [], [Problem(shown, line, "tables", rule, example)]
+
+    if "table" in document.data:
+        return problem("give either table or tables")
+    if not isinstance(tables, list) or not tables or not all(isinstance(one, str) for one in tables):
+        return problem("it must be a list of tables' names, with at least one")
+    if len(tables) > MAX_TABLES:
+        return problem(f"it has more than {MAX_TABLES:,} names; use several files")
+    if len(set(tables)) != len(tables):
+        return problem("a name is there twice")
+    name: Any = document.data.get("name")
+    if len(tables) > 1 and isinstance(name, str) and "{table}" not in name:
+        return [], [
+            Problem(shown, line, "name", "with tables it must hold {table}", f'name: "{dotted((name,))}-{{table}}"')
+        ]
+    return tables, []
+
+
+_SCHEDULE = re.compile(r"^\s+schedule:\s*[\"']?([^\"'#\n]+?)[\"']?\s*(?:#.*)?$", re.MULTILINE)
+
+
+def _salvaged(file: Path) -> tuple[str | None]:
+    """The first schedule that stands in a file that is no valid YAML, so that its night is red at the usual time."""
+    try:
+        found = _SCHEDULE.search(file.read_text(errors="replace"))
+    except OSError:
+        return (None,)
+    return (found[1].strip() if found else None,)

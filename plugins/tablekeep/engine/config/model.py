@@ -1,0 +1,218 @@
+"""What a pipeline file may say. The JSON Schema for editors is made from these classes (`schema.py`)."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from tablekeep.engine.config.values import (
+    Account,
+    Budget,
+    ConnectionId,
+    Cron,
+    Duration,
+    Name,
+    Region,
+    RoleArn,
+    S3Uri,
+    SecretArn,
+    SqlTable,
+    TableName,
+    Timezone,
+)
+
+NOT_BUILT = {
+    "replicate": "replication is not built yet",
+    "monitor": "alarms are not built yet",
+    "limits": "spending limits are not built yet",
+    "backup.mode": "incremental backups are not built yet: every run is a full backup",
+    "backup.keep": "retention is not built yet: nothing is ever deleted",
+    "restore.people": "approvals are not built yet: who may run the DAG restore__… may restore",
+}
+"""Keys of the design that have no effect yet. They are refused, for a key that is silently ignored is a promise broken."""
+
+NOT_BUILT_VALUES = {
+    ("kind", "rds"): "only dynamodb is built",
+    ("kind", "s3"): "only dynamodb is built",
+    ("backup.engine", "pitr"): "the engine pitr is not built yet; use scan",
+    ("backup.engine", "auto"): "the engine pitr, from which auto chooses, is not built yet; use scan",
+    ("copies.to", "mysql"): "only postgres and redshift are built",
+    ("copies.to", "glue"): "only postgres and redshift are built",
+    ("copies.mode", "upsert"): "only the mode replace is built",
+    ("copies.mode", "append"): "only the mode replace is built",
+}
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True)
+
+
+class Backup(_Model):
+    """The backup's DAG."""
+
+    schedule: Cron | None = None
+    """Cron expression of five fields; without it the backup runs by hand only."""
+    timezone: Timezone = "UTC"
+    """Time zone of the schedule."""
+    engine: Literal["scan"] = "scan"
+    """How the table is read: scan reads it by parallel scan."""
+    read_budget: Budget | None = None
+    """Read capacity a second: a share of the table's, or RCU. Without it the scan takes what it can get."""
+    segments: Annotated[int, Field(ge=1, le=1_000_000, examples=[8])] | None = None
+    """Segments of the parallel scan; by the table's size when not given."""
+    to: S3Uri
+    """The root of the backups."""
+    encryption: Annotated[str, Field(min_length=1, max_length=2048, examples=["alias/backups"])] | None = None
+    """KMS key of the objects: id, alias or ARN. Without it the bucket's own encryption."""
+    bucket_owner: Account | None = None
+    """The account that must own the bucket."""
+
+
+class Verify(_Model):
+    """Verifies the newest backup again, for storage rots silently. Each new backup is verified in any case."""
+
+    schedule: Cron | None = None
+    """Cron expression; without it by hand only."""
+    timezone: Timezone = "UTC"
+    """Time zone of the schedule."""
+    level: Literal["list", "checksum", "full"] = "full"
+    """list: objects and sizes · checksum: all bytes · full: every item, no key twice."""
+
+
+class _Copy(_Model):
+    name: Name
+    """Part of the DAG's id: copy__<pipeline>__<name>."""
+    mode: Literal["replace"] = "replace"
+    """replace: the table holds exactly the backup."""
+    table: SqlTable
+    """schema.table; made when it does not exist. A table that others made is never replaced."""
+
+
+class PostgresCopy(_Copy):
+    """A copy to PostgreSQL (RDS, Aurora, any other)."""
+
+    to: Literal["postgres"]
+    """The kind of database."""
+    conn_id: ConnectionId
+    """The Airflow connection of the database."""
+
+
+class RedshiftCopy(_Copy):
+    """A copy to Redshift over its Data API: a serverless workgroup, or a cluster with a user or a secret."""
+
+    to: Literal["redshift"]
+    """The kind of database."""
+    workgroup: Annotated[str, Field(min_length=3, max_length=64, examples=["dwh"])] | None = None
+    """The serverless workgroup."""
+    cluster: Annotated[str, Field(min_length=1, max_length=63, examples=["dwh"])] | None = None
+    """The provisioned cluster."""
+    database: Annotated[str, Field(min_length=1, max_length=127, examples=["prod"])]
+    """The database."""
+    db_user: Annotated[str, Field(min_length=1, max_length=127, examples=["loader"])] | None = None
+    """The database user of a cluster, when no secret is given."""
+    secret: SecretArn | None = None
+    """The secret with user and password."""
+    iam_role: RoleArn
+    """The role with which Redshift reads the backup from S3."""
+    aws_conn_id: ConnectionId | None = None
+    """The Airflow connection for the Data API; the pipeline's when not given."""
+    region: Region | None = None
+    """The warehouse's Region; the pipeline's when not given."""
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> "RedshiftCopy":
+        if bool(self.workgroup) == bool(self.cluster):
+            raise ValueError("give either workgroup or cluster")
+        if self.workgroup and self.db_user:
+            raise ValueError("db_user goes with cluster; a workgroup takes the role's own user, or a secret")
+        if self.cluster and bool(self.db_user) == bool(self.secret):
+            raise ValueError("a cluster needs either db_user or secret")
+        return self
+
+
+Copy = Annotated[PostgresCopy | RedshiftCopy, Field(discriminator="to")]
+
+
+class Objectives(_Model):
+    """What the team has promised."""
+
+    rto: Duration | None = None
+    """Longest time from the decision to restore to the proof."""
+    rpo: Duration | None = None
+    """Greatest age of the newest backup when a drill begins."""
+
+
+class Drill(_Model):
+    """Restores the newest backup to a scratch table, proves it, measures, and deletes the scratch table."""
+
+    schedule: Cron | None = None
+    """Cron expression; without it by hand only."""
+    timezone: Timezone = "UTC"
+    """Time zone of the schedule."""
+    objectives: Objectives = Objectives()
+    """A drill that misses them is red."""
+    max_wcu: Annotated[float, Field(gt=0, strict=False, examples=[500])] | None = None
+    """Write capacity units a second."""
+    aws_conn_id: ConnectionId | None = None
+    """The Airflow connection of the account in which the scratch table is made; the pipeline's when not given."""
+    region: Region | None = None
+    """The Region in which the scratch table is made; the pipeline's when not given."""
+
+
+class Restore(_Model):
+    """Rules for the DAG restore__<pipeline>, which runs by hand only."""
+
+    patterns_refused: list[Annotated[str, Field(min_length=1, max_length=255, examples=["prod-*"])]] = []
+    """Names of tables, with * and ?, to which nothing is restored."""
+    max_wcu: Annotated[float, Field(gt=0, strict=False, examples=[500])] | None = None
+    """Write capacity units a second."""
+    aws_conn_id: ConnectionId | None = None
+    """The Airflow connection of the account to which is restored; the pipeline's when not given."""
+    region: Region | None = None
+    """The Region to which is restored; the pipeline's when not given."""
+
+
+def _version(value: Any) -> Any:
+    if isinstance(value, bool) or value != 1:
+        raise ValueError("this Tablekeep reads version 1 only")
+    return value
+
+
+class Pipeline(_Model):
+    """One table, its backups and all that is done with them."""
+
+    version: Annotated[Literal[1], BeforeValidator(_version, json_schema_input_type=Literal[1]), Field(examples=[1])]
+    """Version of the file's format."""
+    kind: Literal["dynamodb"] = "dynamodb"
+    """The family of templates."""
+    name: Name
+    """DAG ids come from it: backup__<name>. Default: the file's name."""
+    owner: Annotated[str, Field(min_length=1, max_length=200, examples=["shop-team"])] = "tablekeep"
+    """Who is asked about it; Airflow shows it."""
+    enabled: bool = True
+    """true: DAGs are created unpaused; false: no DAGs."""
+    table: TableName
+    """The DynamoDB table."""
+    region: Region | None = None
+    """The table's Region; as boto3 finds it when not given."""
+    aws_conn_id: ConnectionId = "aws_default"
+    """The Airflow connection for AWS."""
+    pool: Annotated[str, Field(min_length=1, max_length=256, examples=["dynamodb"])] | None = None
+    """An Airflow pool that exists: tasks of a missing pool wait for ever."""
+    backup: Backup
+    """The backup."""
+    verify: Verify | None = None
+    """Verifies the newest backup again."""
+    copies: list[Copy] = []
+    """Databases to which each new backup is copied."""
+    drill: Drill | None = None
+    """Rehearses the restore."""
+    restore: Restore = Restore()
+    """Rules for restores."""
+
+    @model_validator(mode="after")
+    def _names_once(self) -> "Pipeline":
+        names = [copy.name for copy in self.copies]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(f"two copies have the name {twice[0]}")
+        return self
