@@ -55,16 +55,15 @@ def clients() -> SessionClients:
 
 def export(table: str, **more: Any) -> ExportReport:
     """A backup of a table under ROOT."""
-    return export_table(
-        clients=clients(),
-        clock=SystemClock(),
-        progress=NoProgress(),
-        table=table,
-        to=ROOT,
-        actor="test",
-        run="test",
-        **more,
-    )
+    common = {
+        "clients": clients(),
+        "clock": SystemClock(),
+        "progress": NoProgress(),
+        "to": ROOT,
+        "actor": "test",
+        "run": "test",
+    }
+    return export_table(**({"table": table} | common | more))
 
 
 def orders(count: int = 40) -> list[dict[str, Any]]:

@@ -27,7 +27,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, context: Context) -> Outcome:
     report = export_table(
         clients=context.clients, clock=context.clock, progress=context.progress, table=args.table, to=args.to, segments=args.segments,
-        max_rcu=args.max_rcu, encryption=args.encryption, owner=args.bucket_owner, actor=context.actor, run=context.run,
+        read_budget=args.max_rcu, encryption=args.encryption, owner=args.bucket_owner, actor=context.actor, run=context.run,
     )  # fmt: skip
     document = report.as_dict()
     if args.no_verify:

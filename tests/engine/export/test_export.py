@@ -7,7 +7,7 @@ from typing import Any
 import duckdb
 import pytest
 
-from tablekeep.engine.backups.catalog import list_backups
+from tablekeep.engine.backups.catalog import list_backups, newest_verified
 from tablekeep.engine.backups.manifest import Manifest, parse_manifest
 from tablekeep.engine.backups.s3 import S3Store
 from tablekeep.engine.backups.sealed import seal, unseal
@@ -235,10 +235,28 @@ def test_verify_finds_a_key_that_was_written_twice(aws: Any) -> None:
     assert "customer" not in json.dumps(report.as_dict())
 
 
-def test_a_second_worker_cannot_publish_the_same_backup(aws: Any) -> None:
+def test_a_try_that_finds_its_set_published_makes_no_second_one(aws: Any) -> None:
+    make_table(aws, "orders", orders(5))
+    first = export("orders", backup_id="20260101T000000Z-0a0b0c0d")
+    before = list(S3Store(clients(), BUCKET).list(""))
+    again = export("orders", backup_id=first.backup_id)
+    assert again.reused
+    assert not first.reused
+    assert (again.backup, again.items, again.content_hash) == (first.backup, 5, first.content_hash)
+    assert list(S3Store(clients(), BUCKET).list("")) == before
+
+
+def test_a_second_worker_cannot_publish_the_same_backup(aws: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     make_table(aws, "orders", orders(5))
     report = export("orders")
     before = opened(report.backup).manifest
+    real = S3Store.head
+
+    def not_yet(self: S3Store, key: str) -> Any:
+        monkeypatch.setattr(S3Store, "head", real)
+        return None
+
+    monkeypatch.setattr(S3Store, "head", not_yet)  # both looked before either had published
     with pytest.raises(PermanentError, match="another worker"):
         export("orders", backup_id=report.backup_id)
     assert opened(report.backup).manifest == before
@@ -255,8 +273,8 @@ def test_a_second_worker_cannot_publish_the_same_backup(aws: Any) -> None:
         ({"table": "orders", "to": "s3://not-there-bucket/x"}, "no such bucket"),
         ({"table": "orders", "to": "bucket"}, "s3://"),
         ({"table": "orders", "segments": 0}, "1 to 1,000,000"),
-        ({"table": "orders", "max_rcu": 0}, "more than 0 RCU"),
-        ({"table": "orders", "max_rcu": float("nan")}, "more than 0 RCU"),
+        ({"table": "orders", "read_budget": 0}, "not more than zero"),
+        ({"table": "orders", "read_budget": float("nan")}, "not more than zero"),
         ({"table": "orders", "owner": "999999999999"}, "999999999999"),
     ],
 )
@@ -300,3 +318,54 @@ def test_manifest_text_reads_back_as_it_was(aws: Any) -> None:
     manifest = opened(export("orders").backup).manifest
     again = parse_manifest(manifest.text(), manifest.location)
     assert again == manifest
+
+
+def test_a_share_of_the_tables_capacity_is_its_budget(aws: Any) -> None:
+    make_table(aws, "orders", orders(5))
+    database = aws.client("dynamodb")
+    database.update_table(
+        TableName="orders",
+        BillingMode="PROVISIONED",
+        ProvisionedThroughput={"ReadCapacityUnits": 40, "WriteCapacityUnits": 5},
+    )
+    notes: list[str] = []
+
+    class Listening(NoProgress):
+        def note(self, text: str) -> None:
+            notes.append(text)
+
+    export("orders", read_budget="25%", progress=Listening())
+    assert any("10 RCU a second: 25% of 40" in note for note in notes)
+
+
+def test_the_newest_verified_set_stays_so_after_a_lighter_look_and_not_after_a_bad_one(aws: Any) -> None:
+    make_table(aws, "orders", orders(5))
+    old, new = export("orders").backup, export("orders").backup
+    store, shelf = S3Store(clients(), BUCKET), opened(old).manifest.location.shelf
+
+    def look(backup: str, level: Any) -> None:
+        verify_backup(
+            clients=clients(),
+            clock=SystemClock(),
+            progress=NoProgress(),
+            backup=backup,
+            level=level,
+            actor="t",
+            run="t",
+        )
+
+    def chosen() -> str | None:
+        manifest = newest_verified(store, shelf)
+        return manifest.uri if manifest else None
+
+    assert chosen() is None
+    look(old, "full")
+    look(new, "checksum")
+    assert chosen() == old
+    look(new, "full")
+    look(new, "list")
+    assert chosen() == new
+    part = opened(new).manifest.parts[0]
+    store.delete(opened(new).manifest.location.key(part.name))
+    look(new, "list")
+    assert chosen() == old

@@ -82,10 +82,10 @@ def verifications(store: Store, shelf: Shelf) -> dict[str, dict[str, Any]]:
 
 
 def newest_verified(store: Store, shelf: Shelf) -> Manifest | None:
-    """The newest set whose newest verification, at level `full`, found nothing wrong."""
-    proofs = verifications(store, shelf)
-    for manifest in list_shelf(store, shelf).backups:
-        record = proofs.get(manifest.backup_id)
-        if record and record["result"]["ok"] and record["result"]["level"] == "full":
-            return manifest
-    return None
+    """The newest set that a verification at level `full` found whole, and none since found anything wrong with."""
+    whole: dict[str, bool] = {}
+    for record in read_records(store, shelf, "verify"):
+        name, result = record["backup_id"], record["result"]
+        # a later, lighter look does not undo a full one, unless it finds something
+        whole[name] = result["ok"] and (result["level"] == "full" or whole.get(name, False))
+    return next((one for one in list_shelf(store, shelf).backups if whole.get(one.backup_id)), None)

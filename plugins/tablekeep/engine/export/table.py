@@ -1,6 +1,5 @@
 """Exports a table by parallel scan to a backup set."""
 
-import math
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -10,11 +9,12 @@ from tablekeep.engine.backups.location import SetLocation, Shelf, new_backup_id
 from tablekeep.engine.backups.manifest import ColumnFigures, Manifest, Part, Segment
 from tablekeep.engine.backups.parts import part_items
 from tablekeep.engine.backups.s3 import S3Store
-from tablekeep.engine.backups.sets import probe_conditional_writes, publish, put_file
+from tablekeep.engine.backups.sets import open_backup, probe_conditional_writes, publish, put_file
 from tablekeep.engine.backups.store import AlreadyExistsError, Store
 from tablekeep.engine.clients import SessionClients
 from tablekeep.engine.clock import Clock, utc_text
 from tablekeep.engine.dynamodb.budget import TokenBucket
+from tablekeep.engine.dynamodb.budget import read_budget as parse_budget
 from tablekeep.engine.dynamodb.scan import ParallelScan, ScanReport
 from tablekeep.engine.dynamodb.settings import TableSettings, read_settings
 from tablekeep.engine.dynamodb.wire import Page, WireClient
@@ -40,6 +40,7 @@ class ExportReport:
 
     :ivar backup: the manifest's URI. :ivar bytes: of the parts on S3. :ivar raw_bytes: of the canonical items.
     :ivar consumed_rcu: read capacity units, as the service counted them.
+    :ivar reused: an earlier try with the same backup id had published it already; nothing was read now.
     """
 
     backup: str
@@ -57,6 +58,7 @@ class ExportReport:
     consistent_to: str
     consumed_rcu: float
     verified: bool = False
+    reused: bool = False
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -70,7 +72,7 @@ def export_table(
     table: str,
     to: str,
     segments: int | None = None,
-    max_rcu: float | None = None,
+    read_budget: str | float | None = None,
     as_of: datetime | None = None,
     backup_id: str | None = None,
     encryption: str | None = None,
@@ -81,8 +83,8 @@ def export_table(
     """Backs a table up to `to` (`s3://bucket/prefix`).
 
     :param segments: 1 … 1,000,000; chosen by the table's size when None.
-    :param max_rcu: read capacity units a second, over all segments.
-    :param backup_id: given by a caller that must not make a second set when it is tried again.
+    :param read_budget: read capacity units a second over all segments, or a share of the table's capacity such as `"25%"`.
+    :param backup_id: given by a caller that must not make a second set when it is tried again: a set of that id is the result.
     :raises BadInputError: before anything was written: unknown table, missing bucket, impossible options.
     :raises TransientError: while another export of the table runs; names its holder.
     :raises IntegrityError: when what was read, written and read back differ; no backup exists then.
@@ -91,23 +93,22 @@ def export_table(
     bucket, root = parse_s3(to)
     if segments is not None and not 1 <= segments <= MAX_SEGMENTS:
         raise BadInputError(f"exporting the table {table}", f"{segments} segments are asked for", "give 1 to 1,000,000")
-    if max_rcu is not None and not (max_rcu > 0 and math.isfinite(max_rcu)):
-        raise BadInputError(
-            f"exporting the table {table}",
-            f"the read budget is {max_rcu}",
-            "give more than 0 RCU, for example --max-rcu 100",
-        )
     began, started = clock.monotonic(), clock.now()
     settings = read_settings(clients, table, clock=clock)
+    allowed = None if read_budget is None else parse_budget(settings, read_budget)
     store = S3Store(clients, bucket, owner=owner, encryption=encryption)
     store.check()
     probe_conditional_writes(store, root)
     shelf = Shelf(bucket, root, settings.account, settings.region, "dynamodb", table)
     location = shelf.set(backup_id or new_backup_id(as_of or started, clock))
+    if backup_id and store.head(location.manifest_key) is not None:
+        return replace(_report(open_backup(clients, location.uri, owner=owner).manifest), reused=True)
     with Lease(store, shelf.lease_key, holder=actor, run=run, clock=clock, conflict=AlreadyExistsError) as lease:
         before = newest(store, shelf, table_id=settings.table_id)
         count = segments or max(1, min(1000, settings.size_bytes // SEGMENT_BYTES + 1))
-        budget = TokenBucket(max_rcu, clock) if max_rcu else None
+        if allowed:
+            progress.note(f"reading at most {allowed.explanation}")
+        budget = TokenBucket(allowed.rcu, clock) if allowed else None
         scan = ParallelScan(
             WireClient(clients), table, count, clock=clock, budget=budget, progress=progress, table_id=settings.table_id
         )
@@ -123,10 +124,20 @@ def export_table(
         except BaseException:
             job.abort()
             raise
+    return replace(
+        _report(published),
+        seconds=round(clock.monotonic() - began, 3),
+        segments=count,
+        consumed_rcu=round(read.consumed, 1),
+    )
+
+
+def _report(made: Manifest) -> ExportReport:
+    """What a published manifest says of itself."""
     return ExportReport(
-        published.uri, published.backup_id, table, published.items, published.stored_bytes, published.raw_bytes, str(published.content),
-        round(clock.monotonic() - began, 3), count, len(published.parts), utc_text(published.as_of), utc_text(published.consistent[0]),
-        utc_text(published.consistent[1]), round(read.consumed, 1),
+        made.uri, made.backup_id, str(made.table["name"]), made.items, made.stored_bytes, made.raw_bytes, str(made.content),
+        round((made.finished - made.started).total_seconds(), 3), len(made.segments), len(made.parts), utc_text(made.as_of),
+        utc_text(made.consistent[0]), utc_text(made.consistent[1]), 0.0,
     )  # fmt: skip
 
 
