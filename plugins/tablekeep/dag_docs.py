@@ -1,0 +1,88 @@
+"""The text that Airflow shows on each DAG: what it does, and what to do when it is red."""
+
+from tablekeep.engine.config.model import Copy, Pipeline, PostgresCopy
+from tablekeep.engine.config.values import duration_text
+
+
+def _schedule(schedule: str | None, timezone: str) -> str:
+    return f"On the schedule `{schedule}` ({timezone})" if schedule else "When triggered by hand"
+
+
+def backup_doc(pipeline: Pipeline) -> str:
+    """For `backup__…`."""
+    backup = pipeline.backup
+    budget = (
+        f"It reads at most `{backup.read_budget}`{'' if isinstance(backup.read_budget, str) else ' RCU'} a second."
+        if backup.read_budget
+        else "It reads without a limit."
+    )
+    return f"""# Backup of the DynamoDB table `{pipeline.table}`
+
+{_schedule(backup.schedule, backup.timezone)} the table is scanned to a new backup set under `{backup.to}`. {budget}
+
+| task | what it does | when it is red |
+|---|---|---|
+| `backup` | scans the table, writes Parquet, reads every part back, publishes the manifest last | no backup was made; the log's last line says why and what to do |
+| `verify` | reads the set again: every item, no key twice | do not rely on this set; clear `backup` to make a new one |
+| `publish` | wakes the copies | skipped in backfills and when a newer set is there |
+
+A retry makes no second set; clearing `backup` makes a new one and leaves the old. Backfill runs are refused: a scan cannot read the past.
+"""
+
+
+def copy_doc(pipeline: Pipeline, copy: Copy) -> str:
+    """For `copy__…`."""
+    where = (
+        f"the connection `{copy.conn_id}`"
+        if isinstance(copy, PostgresCopy)
+        else f"Redshift `{copy.workgroup or copy.cluster}`, database `{copy.database}`"
+    )
+    return f"""# Copy of `{pipeline.table}` to `{copy.table}`
+
+Wakes when a new verified backup of the pipeline `{pipeline.name}` is published, and makes `{copy.table}` in {where} hold exactly
+the newest one. The table `tablekeep_loads` beside it is the ledger: a backup that is there already is not loaded again, and an
+older one never replaces a newer one unless `allow_older` is given. The old rows stay visible until the new ones are counted.
+
+After this DAG was paused, trigger it by hand or wait for the next backup: it loads the newest, not each one it missed.
+
+Red with "others made it": the table is not ours. Name another, or trigger once with `adopt`, which replaces all that it holds.
+"""
+
+
+def verify_doc(pipeline: Pipeline) -> str:
+    """For `verify__…`."""
+    assert pipeline.verify
+    return f"""# Verification of the newest backup of `{pipeline.table}`
+
+{_schedule(pipeline.verify.schedule, pipeline.verify.timezone)} the newest set under `{pipeline.backup.to}` is read again at the level
+`{pipeline.verify.level}`, because storage can go wrong silently and permissions change. Red: the log names what is missing or
+damaged. Run `backup__{pipeline.name}`, then look into the older sets with `tablekeep list` and `tablekeep verify`.
+"""
+
+
+def drill_doc(pipeline: Pipeline) -> str:
+    """For `drill__…`."""
+    assert pipeline.drill
+    objectives = pipeline.drill.objectives
+    rto = duration_text(objectives.rto) if objectives.rto else "none"
+    rpo = duration_text(objectives.rpo) if objectives.rpo else "none"
+    return f"""# Restore drill for `{pipeline.table}`
+
+{_schedule(pipeline.drill.schedule, pipeline.drill.timezone)} the newest backup is restored to a scratch table
+`tablekeep-drill-…`, read back and compared with the backup's content hash; then the scratch table is deleted.
+Objectives: RTO {rto}, RPO {rpo}.
+
+Red with "not proved": the backup may not be restorable, look into it today. Red for an objective: it is restorable, but not as
+fast or as fresh as promised. Red for the teardown: a scratch table is left and costs money; its name is in the log.
+"""
+
+
+def restore_doc(pipeline: Pipeline) -> str:
+    """For `restore__…`."""
+    refused = ", ".join(f"`{one}`" for one in pipeline.restore.patterns_refused) or "none"
+    return f"""# Restore of `{pipeline.table}` to a new table
+
+Runs by hand only. `plan` shows what would be made and refuses a table that exists or a refused name (refused here: {refused}); `restore`
+makes the new table, loads the backup, adds the indexes, and proves it by reading everything back. No existing table is ever
+written to. A failed restore is not tried again by itself: look at what is there, then trigger a new run.
+"""

@@ -1,0 +1,326 @@
+"""Pipelines → DAGs. Called while Airflow parses: reads the pipeline files, calls no service and no Variable, imports no AWS.
+
+`backup__<name>`, `copy__<name>__<copy>`, `verify__<name>`, `drill__<name>`, `restore__<name>`. A bad file becomes
+`backup__<file>` with one task that fails with the message, so that its night is red instead of silent.
+"""
+
+import traceback
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from airflow.sdk import DAG, CronTriggerTimetable, Param, get_parsing_context
+from airflow.timetables.base import Timetable
+
+from tablekeep.assets import backup_asset
+from tablekeep.dag_docs import backup_doc, copy_doc, drill_doc, restore_doc, verify_doc
+from tablekeep.engine.config.load import BadFile, Loaded, find_folder, load_folder
+from tablekeep.engine.config.model import Copy, Pipeline, PostgresCopy
+from tablekeep.operators.configuration import ConfigurationErrorOperator
+from tablekeep.operators.copy import ParquetToPostgresOperator, ParquetToRedshiftOperator
+from tablekeep.operators.drill import RestoreDrillOperator
+from tablekeep.operators.export import DynamoDBToParquetOperator
+from tablekeep.operators.publish import PublishBackupOperator
+from tablekeep.operators.restore import ParquetToDynamoDBOperator, PlanRestoreOperator
+from tablekeep.operators.verify import VerifyBackupOperator
+from tablekeep.runtime import ByErrorFamily
+
+START = datetime(2026, 1, 1, tzinfo=UTC)
+"""Airflow wants a first day; with catchup off nothing is run for the time before a DAG was first seen."""
+BROKEN_DAG = "tablekeep__pipelines"
+"""Stands for the whole folder when not even it can be read."""
+RETRIES = 3
+
+
+def dags_for(dag_file: str) -> dict[str, DAG]:
+    """All DAGs of the project, by id; in a task's process only the one that runs. Never raises.
+
+    :param dag_file: `__file__` of the DAG file, from which the pipeline files are found.
+    """
+    wanted = get_parsing_context().dag_id
+    try:
+        loaded = load_folder(find_folder(Path(dag_file)), only=_pipeline_of(wanted))
+        return {dag.dag_id: dag for dag in build(loaded, wanted)}
+    except Exception as error:
+        message = str(error) or "".join(traceback.format_exception_only(error)).strip()
+        return {BROKEN_DAG: _failing(BROKEN_DAG, message, "@daily", "UTC", "tablekeep")}
+
+
+def _pipeline_of(dag_id: str | None) -> str | None:
+    """`orders` of `copy__orders__analytics`."""
+    return dag_id.split("__")[1] if dag_id and "__" in dag_id else None
+
+
+def build(loaded: Loaded, only: str | None = None) -> Iterator[DAG]:
+    """The DAGs of what was loaded.
+
+    :param only: a DAG id: no other is made.
+    """
+    for pipeline in loaded.pipelines:
+        if pipeline.enabled:
+            for dag_id, make in _makers(pipeline).items():
+                if only is None or only == dag_id:
+                    yield make()
+    taken = {f"backup__{pipeline.name}" for pipeline in loaded.pipelines if pipeline.enabled}
+    for bad in loaded.bad:
+        dag_id = f"backup__{bad.name}"
+        if dag_id in taken:  # the file clashes with a good one, which keeps its DAG
+            dag_id = f"{dag_id}.invalid"
+        taken.add(dag_id)
+        if bad.enabled and (only is None or only == dag_id):
+            yield _stand_in(bad, dag_id)
+
+
+def _makers(pipeline: Pipeline) -> dict[str, Any]:
+    """The DAGs that a pipeline has, and how each is made."""
+    makers: dict[str, Any] = {f"backup__{pipeline.name}": lambda: _backup(pipeline)}
+    for copy in pipeline.copies:
+        makers[f"copy__{pipeline.name}__{copy.name}"] = lambda copy=copy: _copy(pipeline, copy)
+    if pipeline.verify:
+        makers[f"verify__{pipeline.name}"] = lambda: _verify(pipeline)
+    if pipeline.drill:
+        makers[f"drill__{pipeline.name}"] = lambda: _drill(pipeline)
+    makers[f"restore__{pipeline.name}"] = lambda: _restore(pipeline)
+    return makers
+
+
+def _cron(schedule: str | None, timezone: str) -> Timetable | None:
+    return CronTriggerTimetable(schedule, timezone=timezone) if schedule else None  # type: ignore[return-value]
+
+
+def _dag(pipeline: Pipeline, dag_id: str, what: str, doc: str, *, schedule: Any, **more: Any) -> DAG:
+    """What all DAGs have."""
+    return DAG(
+        dag_id,
+        description=f"{what} of the DynamoDB table {pipeline.table}",
+        doc_md=doc,
+        schedule=schedule,
+        start_date=START,
+        catchup=False,
+        max_active_runs=1,
+        is_paused_upon_creation=False,
+        tags=["tablekeep", what, f"table:{pipeline.table}"[:100]],
+        default_args=_task_defaults(pipeline.owner, pipeline.pool),
+        **more,
+    )
+
+
+def _task_defaults(owner: str, pool: str | None) -> dict[str, Any]:
+    chosen = {"pool": pool} if pool else {}
+    return chosen | {
+        "owner": owner,
+        "retries": RETRIES,
+        "retry_delay": timedelta(minutes=1),
+        "retry_exponential_backoff": 2.0,
+        "max_retry_delay": timedelta(minutes=15),
+        "retry_policy": ByErrorFamily(),
+    }
+
+
+def _aws(pipeline: Pipeline) -> dict[str, Any]:
+    return {"aws_conn_id": pipeline.aws_conn_id, "region_name": pipeline.region}
+
+
+def _source(pipeline: Pipeline) -> dict[str, Any]:
+    return _aws(pipeline) | {"table": pipeline.table, "to": pipeline.backup.to}
+
+
+def _backup(pipeline: Pipeline) -> DAG:
+    backup = pipeline.backup
+    schedule = _cron(backup.schedule, backup.timezone)
+    with _dag(pipeline, f"backup__{pipeline.name}", "backup", backup_doc(pipeline), schedule=schedule) as dag:
+        export = DynamoDBToParquetOperator(
+            task_id="backup",
+            segments=backup.segments,
+            read_budget=backup.read_budget,
+            encryption=backup.encryption,
+            bucket_owner=backup.bucket_owner,
+            max_active_tis_per_dag=1,
+            **_source(pipeline),
+        )
+        made = export.output["backup"]
+        verify = VerifyBackupOperator(task_id="verify", backup=made, bucket_owner=backup.bucket_owner, **_aws(pipeline))
+        publish = PublishBackupOperator(
+            task_id="publish",
+            backup=made,
+            asset=backup_asset(pipeline),
+            bucket_owner=backup.bucket_owner,
+            **_aws(pipeline),
+        )
+        export >> verify >> publish
+    return dag
+
+
+def _copy(pipeline: Pipeline, copy: Copy) -> DAG:
+    params = {
+        "backup": Param(
+            None,
+            type=["null", "string"],
+            title="Backup",
+            description="A manifest's URI; empty: the newest verified one.",
+        ),
+        "allow_older": Param(
+            False, type="boolean", title="Allow older", description="Put an older backup over a newer one."
+        ),
+        "adopt": Param(
+            False,
+            type="boolean",
+            title="Adopt",
+            description="Replace, once, a table that others made, with all it holds.",
+        ),
+    }
+    common: dict[str, Any] = {
+        "task_id": "copy",
+        "target_table": copy.table,
+        "mode": copy.mode,
+        "backup": "{{ params.backup or '' }}",
+        "allow_older": "{{ params.allow_older }}",
+        "adopt": "{{ params.adopt }}",
+        "bucket_owner": pipeline.backup.bucket_owner,
+        "max_active_tis_per_dag": 1,
+    } | _source(pipeline)
+    dag_id = f"copy__{pipeline.name}__{copy.name}"
+    with _dag(
+        pipeline, dag_id, "copy", copy_doc(pipeline, copy), schedule=[backup_asset(pipeline)], params=params
+    ) as dag:
+        if isinstance(copy, PostgresCopy):
+            ParquetToPostgresOperator(conn_id=copy.conn_id, **common)
+        else:
+            ParquetToRedshiftOperator(
+                database=copy.database,
+                iam_role=copy.iam_role,
+                workgroup=copy.workgroup,
+                cluster=copy.cluster,
+                db_user=copy.db_user,
+                secret=copy.secret,
+                redshift_conn_id=copy.aws_conn_id,
+                redshift_region_name=copy.region,
+                **common,
+            )
+    return dag
+
+
+def _verify(pipeline: Pipeline) -> DAG:
+    assert pipeline.verify
+    verify = pipeline.verify
+    schedule = _cron(verify.schedule, verify.timezone)
+    with _dag(pipeline, f"verify__{pipeline.name}", "verify", verify_doc(pipeline), schedule=schedule) as dag:
+        VerifyBackupOperator(
+            task_id="verify", level=verify.level, bucket_owner=pipeline.backup.bucket_owner, **_source(pipeline)
+        )
+    return dag
+
+
+def _drill(pipeline: Pipeline) -> DAG:
+    assert pipeline.drill
+    drill = pipeline.drill
+    rto, rpo = drill.objectives.rto, drill.objectives.rpo
+    schedule = _cron(drill.schedule, drill.timezone)
+    with _dag(pipeline, f"drill__{pipeline.name}", "drill", drill_doc(pipeline), schedule=schedule) as dag:
+        RestoreDrillOperator(
+            task_id="drill",
+            rto_seconds=rto.total_seconds() if rto else None,
+            rpo_seconds=rpo.total_seconds() if rpo else None,
+            max_wcu=drill.max_wcu,
+            target_aws_conn_id=drill.aws_conn_id,
+            target_region_name=drill.region,
+            max_active_tis_per_dag=1,
+            **_source(pipeline),
+        )
+    return dag
+
+
+def _restore(pipeline: Pipeline) -> DAG:
+    restore = pipeline.restore
+    name = {"type": "string", "minLength": 3, "maxLength": 255, "pattern": "^[A-Za-z0-9_.-]+$"}
+    params = {
+        "to_table": Param(title="To table", description="The new table; it must not exist.", **name),
+        "backup": Param(
+            None,
+            type=["null", "string"],
+            title="Backup",
+            description="A manifest's URI; empty: the newest verified one.",
+        ),
+        "max_wcu": Param(
+            restore.max_wcu,
+            type=["null", "number"],
+            title="Write capacity",
+            description="Units a second; empty: no limit.",
+        ),
+    }
+    where = {"target_aws_conn_id": restore.aws_conn_id, "target_region_name": restore.region}
+    with _dag(
+        pipeline,
+        f"restore__{pipeline.name}",
+        "restore",
+        restore_doc(pipeline),
+        schedule=None,
+        params=params,
+        allowed_run_types=["manual"],
+    ) as dag:
+        plan = PlanRestoreOperator(
+            task_id="plan",
+            to_table="{{ params.to_table }}",
+            backup="{{ params.backup or '' }}",
+            patterns_refused=restore.patterns_refused,
+            **where,
+            **_source(pipeline),
+        )
+        ParquetToDynamoDBOperator(
+            task_id="restore",
+            backup=plan.output["backup"],
+            to_table=plan.output["to_table"],
+            max_wcu="{{ params.max_wcu }}",
+            max_active_tis_per_dag=1,
+            **where,
+            **_aws(pipeline),
+        )
+    return dag
+
+
+def _stand_in(bad: BadFile, dag_id: str) -> DAG:
+    """The DAG of a bad file."""
+    message = "\n".join(str(problem) for problem in bad.problems)
+    try:
+        return _failing(dag_id, message, bad.schedule or "@daily", bad.timezone, f"file:{bad.file.name}"[:100])
+    except Exception:  # the schedule or the time zone may be what is wrong
+        return _failing(dag_id, message, "@daily", "UTC", f"file:{bad.file.name}"[:100])
+
+
+def _failing(dag_id: str, message: str, schedule: str, timezone: str, tag: str) -> DAG:
+    timetable = _cron(schedule, timezone)
+    timetable.validate()  # type: ignore[union-attr]
+    with DAG(
+        dag_id,
+        description="This pipeline's file is wrong: nothing is backed up",
+        doc_md=f"# Nothing is backed up\n\nThe pipeline's file is wrong: correct it.\n\n```\n{message}\n```",
+        schedule=timetable,
+        start_date=START,
+        catchup=False,
+        is_paused_upon_creation=False,
+        tags=["tablekeep", "invalid", tag],
+        default_args={"owner": "tablekeep", "retries": 0},
+    ) as dag:
+        ConfigurationErrorOperator(task_id="configuration", message=message)
+    return dag
+
+
+class PipelineFilesError(Exception):
+    """Some pipeline files are wrong; the message lists file, line, field, rule and example."""
+
+
+def raise_problems(dag_file: str) -> None:
+    """Raises what is wrong with the pipeline files, if anything is. In a task's process nothing is looked at.
+
+    :raises PipelineFilesError: which Airflow shows as this file's import error.
+    """
+    if get_parsing_context().dag_id:
+        return
+    loaded = load_folder(find_folder(Path(dag_file)))
+    if loaded.problems:
+        count = len(loaded.bad)
+        listed = "\n".join(str(problem) for problem in loaded.problems)
+        raise PipelineFilesError(
+            f"{count} pipeline file{'s are' if count > 1 else ' is'} wrong; the others run:\n{listed}"
+        )

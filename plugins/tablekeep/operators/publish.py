@@ -1,0 +1,52 @@
+"""A verified backup → an asset event that wakes the copies."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from airflow.sdk import Asset
+from airflow.sdk.exceptions import AirflowSkipException
+
+from tablekeep.operators.base import TablekeepOperator
+from tablekeep.runtime import run_time
+
+
+class PublishBackupOperator(TablekeepOperator):
+    """Says that a new verified backup is there. Skipped, so that no copy wakes, in backfills and when a newer verified set exists.
+
+    :param backup: the manifest's URI, of a backup that was verified. :param asset: whose event carries it.
+    """
+
+    template_fields: Sequence[str] = ("backup", *TablekeepOperator.template_fields)
+
+    def __init__(self, *, backup: str, asset: Asset, bucket_owner: str | None = None, **more: Any) -> None:
+        super().__init__(outlets=[asset], **more)
+        self.backup = backup
+        self.bucket_owner = bucket_owner
+
+    def execute(self, context: Mapping[str, Any]) -> dict[str, Any]:
+        from tablekeep.engine.backups.catalog import newest_verified
+        from tablekeep.engine.backups.s3 import S3Store
+        from tablekeep.engine.backups.sets import open_backup
+        from tablekeep.engine.clock import utc_text
+
+        if run_time(context).backfill:
+            raise AirflowSkipException("a backfill wakes no copy")
+        clients = self.engine_arguments(context)["clients"]
+        manifest = open_backup(clients, self.backup, owner=self.bucket_owner).manifest
+        shelf = manifest.location.shelf
+        newest = newest_verified(S3Store(clients, shelf.bucket, owner=self.bucket_owner), shelf)
+        if newest is None or newest.backup_id != manifest.backup_id:
+            raise AirflowSkipException(
+                f"{newest.uri if newest else 'no backup'} is the newest verified one, so no copy is woken"
+            )
+        news = {
+            "manifest": manifest.uri,
+            "backup_id": manifest.backup_id,
+            "as_of": utc_text(manifest.as_of),
+            "items": manifest.items,
+            "bytes": manifest.stored_bytes,
+            "content_hash": str(manifest.content),
+        }
+        for outlet in self.outlets:
+            context["outlet_events"][outlet].extra = news
+        return news

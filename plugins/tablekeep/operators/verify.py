@@ -1,0 +1,68 @@
+"""Backup set → proof that it is whole."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from tablekeep.operators.base import TablekeepOperator
+
+
+class VerifyBackupOperator(TablekeepOperator):
+    """Verifies a backup and leaves a record beside it. A backup that is not whole is a failed task that names what is wrong.
+
+    :param backup: the manifest's URI; else the newest backup of `table` under `to`.
+    :param level: `list`, `checksum` or `full`. :param bucket_owner: the account that must own the bucket.
+    """
+
+    template_fields: Sequence[str] = ("backup", "table", "to", *TablekeepOperator.template_fields)
+
+    def __init__(
+        self,
+        *,
+        backup: str | None = None,
+        table: str | None = None,
+        to: str | None = None,
+        level: str = "full",
+        bucket_owner: str | None = None,
+        **more: Any,
+    ) -> None:
+        super().__init__(**more)
+        self.backup = backup
+        self.table = table
+        self.to = to
+        self.level = level
+        self.bucket_owner = bucket_owner
+
+    def execute(self, context: Mapping[str, Any]) -> dict[str, Any]:
+        from tablekeep.engine.backups.catalog import newest
+        from tablekeep.engine.backups.s3 import S3Store
+        from tablekeep.engine.backups.verify import verify_backup
+        from tablekeep.engine.errors import BadInputError, IntegrityError
+
+        common = self.engine_arguments(context)
+        backup = self.backup
+        if not backup:
+            shelf = shelf_of(common["clients"], str(self.to), str(self.table))
+            manifest = newest(S3Store(common["clients"], shelf.bucket, owner=self.bucket_owner), shelf)
+            if manifest is None:
+                raise BadInputError(
+                    f"verifying the newest backup of {self.table}", f"there is none under {self.to}", "back it up first"
+                )
+            backup = manifest.uri
+        report = verify_backup(backup=backup, level=self.level, owner=self.bucket_owner, **common)  # type: ignore[arg-type]
+        if not report.ok:
+            first = "; ".join(report.problems[:5])
+            more = f" and {len(report.problems) - 5} more" if len(report.problems) > 5 else ""
+            raise IntegrityError(
+                f"verifying {backup}", f"{first}{more}", "do not rely on this backup; run the backup again"
+            )
+        self.log.info("%s is whole at level %s: %s items", backup, self.level, f"{report.items:,}")
+        return report.as_dict()
+
+
+def shelf_of(clients: Any, to: str, table: str) -> Any:
+    """Where the backups of a table of these clients' account and Region lie under the root `to`."""
+    from tablekeep.engine.backups.location import Shelf
+    from tablekeep.engine.names import parse_s3
+
+    bucket, root = parse_s3(to)
+    return Shelf(bucket, root, clients.account(), clients.region, "dynamodb", table)
