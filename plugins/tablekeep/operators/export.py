@@ -32,7 +32,7 @@ class DynamoDBToParquetOperator(TablekeepOperator):
         bucket_owner: str | None = None,
         **more: Any,
     ) -> None:
-        super().__init__(**more)
+        super().__init__(multiple_outputs=True, **more)  # so that `output["backup"]` is the manifest's URI
         self.table = table
         self.to = to
         self.segments = segments

@@ -45,7 +45,7 @@ class PlanRestoreOperator(_Restoring):
         patterns_refused: Sequence[str] = (),
         **more: Any,
     ) -> None:
-        super().__init__(**more)
+        super().__init__(multiple_outputs=True, **more)  # so that `output["backup"]` is the manifest's URI
         self.to_table = to_table
         self.table = table
         self.to = to

@@ -1,0 +1,83 @@
+"""Whole DAGs, run by `dag.test()` against the stand-ins."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from tablekeep.engine.backups.catalog import list_backups, newest_verified
+from tablekeep.engine.backups.s3 import S3Store
+from tests.tables import BUCKET, ROOT, clients, make_bucket, make_table, orders
+
+PIPELINE = f"""
+version: 1
+table: orders
+region: us-east-1
+backup:
+  schedule: "0 2 * * *"
+  to: {ROOT}
+copies:
+  - {{name: analytics, to: postgres, conn_id: analytics_pg, table: public.orders}}
+verify: {{schedule: "0 5 * * 6"}}
+drill:
+  schedule: "0 6 * * 0"
+  objectives: {{rto: 2h, rpo: 26h}}
+"""
+
+
+@pytest.fixture
+def project(local_aws: Any, pipelines: Any, postgres: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """The table orders with 40 items, a bucket, an empty database, and a pipeline."""
+    make_bucket(local_aws)
+    make_table(local_aws, "orders", orders())
+    name = "analytics"
+    monkeypatch.setenv("AIRFLOW_CONN_ANALYTICS_PG", postgres.create_database(name))
+    pipelines(orders=PIPELINE)
+    yield postgres
+    postgres.drop_database(name)
+
+
+def sets() -> list[Any]:
+    return list_backups(S3Store(clients(), BUCKET), BUCKET, "backups").backups
+
+
+def state(run: Any) -> str:
+    return str(run.state)
+
+
+def tasks(run: Any) -> dict[str, str]:
+    return {one.task_id: str(one.state) for one in run.get_task_instances()}
+
+
+def test_a_night_from_the_table_to_the_database_and_the_drill(project: Any, dags: Any) -> None:
+    found = dags()
+    night = found["backup__orders"].test()
+    assert tasks(night) == {"backup": "success", "verify": "success", "publish": "success"}
+    (made,) = sets()
+    assert made.items == 40
+    assert newest_verified(S3Store(clients(), BUCKET), made.location.shelf) is not None
+    assert state(found["copy__orders__analytics"].test()) == "success"
+    with project.connect("analytics") as connection:
+        assert connection.execute("SELECT count(*) FROM public.orders").fetchone() == (40,)
+        assert connection.execute("SELECT backup_id, rows FROM tablekeep_loads").fetchall() == [(made.backup_id, 40)]
+    assert state(found["verify__orders"].test()) == "success"
+    assert state(found["drill__orders"].test()) == "success"
+    assert clients().client("dynamodb").list_tables()["TableNames"] == ["orders"]
+
+
+def test_a_restore_makes_a_new_table_and_refuses_one_that_exists(project: Any, dags: Any) -> None:
+    found = dags()
+    found["backup__orders"].test()
+    run = found["restore__orders"].test(run_conf={"to_table": "orders-again"})
+    assert tasks(run) == {"plan": "success", "restore": "success"}
+    assert clients().client("dynamodb").scan(TableName="orders-again")["Count"] == 40
+    refused = found["restore__orders"].test(run_conf={"to_table": "orders"})
+    assert tasks(refused)["plan"] == "failed"
+    assert "restore" in tasks(refused)
+
+
+def test_a_scan_is_refused_for_a_past_time(project: Any, dags: Any) -> None:
+    past = datetime.now(UTC) - timedelta(days=3)
+    run = dags()["backup__orders"].test(logical_date=past)
+    assert tasks(run)["backup"] == "failed"
+    assert not sets()
