@@ -22,7 +22,7 @@ def backup_doc(pipeline: Pipeline) -> str:
 
 | task | what it does | when it is red |
 |---|---|---|
-| `backup` | scans the table, writes and reads back the parts, publishes the manifest | no backup was made; the log's last line says why and what to do |
+| `backup` | scans the table, writes and reads back the parts, publishes the manifest | no backup was made; the log says why |
 | `verify` | reads the set again: every item, no key twice | do not rely on this set; clear `backup` to make a new one |
 | `publish` | wakes the copies | skipped in backfills and when a newer set is there |
 

@@ -54,6 +54,10 @@ class BadYamlError(Exception):
 
 
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_STANDARD = "tag:yaml.org,2002:"
+_COLLECTION_TAGS = {_STANDARD + kind for kind in ("map", "seq")}
+_SCALAR_TAGS = {_STANDARD + kind for kind in ("str", "int", "float", "bool", "null", "timestamp", "merge", "value")}
+"""What the parser itself gives to plain values; which of them it is decides nothing here."""
 _INTEGER = re.compile(r"[-+]?(?:0|[1-9][0-9]*)\Z")
 _FLOAT = re.compile(r"[-+]?(?:0|[1-9][0-9]*)\.[0-9]+\Z")
 
@@ -76,6 +80,8 @@ def read_yaml(path: Path, shown: Path | None = None) -> Document:
         line = raw[: error.start].count(b"\n") + 1
         raise BadYamlError([Problem(name, line, "", "the file is not UTF-8")]) from None
     try:
+        if _depth(text) > MAX_DEPTH:  # before composing, which ends the whole process on very deep files
+            raise BadYamlError([Problem(name, None, "", f"it is nested deeper than {MAX_DEPTH} levels")])
         root = yaml.compose(text, Loader=_Loader)
     except yaml.MarkedYAMLError as error:
         at = error.problem_mark or error.context_mark
@@ -84,8 +90,6 @@ def read_yaml(path: Path, shown: Path | None = None) -> Document:
         raise BadYamlError([Problem(name, where, "", f"the file is no valid YAML: {said}")]) from None
     except yaml.YAMLError:
         raise BadYamlError([Problem(name, None, "", "the file has characters that YAML does not allow")]) from None
-    except RecursionError:
-        raise BadYamlError([Problem(name, None, "", f"it is nested deeper than {MAX_DEPTH} levels")]) from None
     if root is None:
         return Document({})
     reader = _Reader(name)
@@ -95,6 +99,20 @@ def read_yaml(path: Path, shown: Path | None = None) -> Document:
     if reader.problems:
         raise BadYamlError(reader.problems)
     return Document(data, reader.marks)
+
+
+def _depth(text: str) -> int:
+    """The deepest nesting of lists and mappings."""
+    depth = deepest = 0
+    for event in yaml.parse(text, Loader=_Loader):
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+            deepest = max(deepest, depth)
+            if deepest > MAX_DEPTH:
+                break
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
+    return deepest
 
 
 class _Reader:
@@ -115,12 +133,9 @@ class _Reader:
             self._problem(node, path, "anchors and aliases are not taken; write the value twice")
             return None
         self._seen.add(id(node))
-        if len(path) > MAX_DEPTH:
-            self._problem(node, path[:3], f"it is nested deeper than {MAX_DEPTH} levels")
-            return None
         if isinstance(node, yaml.ScalarNode):
             return self._scalar(node, path)
-        if not node.tag.startswith("tag:yaml.org,2002:") or node.tag.rsplit(":", 1)[1] not in ("map", "seq"):
+        if node.tag not in _COLLECTION_TAGS:
             self._problem(node, path, f"tags such as {node.tag} are not taken")
             return None
         if isinstance(node, yaml.SequenceNode):
@@ -144,7 +159,7 @@ class _Reader:
 
     def _scalar(self, node: Any, path: Path_) -> Any:
         text = str(node.value)
-        if not node.tag.startswith("tag:yaml.org,2002:"):
+        if node.tag not in _SCALAR_TAGS:
             self._problem(node, path, f"tags such as {node.tag} are not taken")
             return None
         if node.style:  # quoted or a block; None or empty for a plain word, depending on the parser
