@@ -1,0 +1,196 @@
+"""Copies a backup set to a database, or says why not."""
+
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, Literal
+
+from tablekeep.engine.backups.catalog import newest_verified
+from tablekeep.engine.backups.location import Shelf, parse_manifest_uri
+from tablekeep.engine.backups.manifest import Manifest
+from tablekeep.engine.backups.records import write_record
+from tablekeep.engine.backups.s3 import S3Store
+from tablekeep.engine.backups.sets import BackupSet, open_backup
+from tablekeep.engine.clients import Clients
+from tablekeep.engine.clock import Clock, utc_text
+from tablekeep.engine.copies.ledger import Load
+from tablekeep.engine.copies.target import Session, Standing, Target
+from tablekeep.engine.errors import BadInputError, IntegrityError, PermanentError
+from tablekeep.engine.progress import Progress
+
+Status = Literal["copied", "unchanged", "skipped"]
+
+
+@dataclass(frozen=True)
+class CopyReport:
+    """What a copy did.
+
+    :ivar status: `copied`: the table holds the backup, counted before the swap and after · `unchanged`: it held it already,
+        and has as many rows · `skipped`: it holds a newer one and stays. :ivar reason: for the latter two, one sentence.
+    :ivar target: address and table, without user and password. :ivar rows: of the table now.
+    :ivar nulls: NULL cells by column. :ivar shown: values of another type that their column shows all the same, by column.
+    """
+
+    backup: str
+    backup_id: str
+    target: str
+    table: str
+    mode: str
+    status: Status
+    reason: str
+    rows: int
+    as_of: str
+    content_hash: str
+    seconds: float
+    verified: bool
+    nulls: dict[str, int] = field(default_factory=dict)
+    shown: dict[str, int] = field(default_factory=dict)
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def copy_backup(
+    *,
+    clients: Clients,
+    clock: Clock,
+    progress: Progress,
+    backup: str,
+    target: Target,
+    mode: str = "replace",
+    allow_older: bool = False,
+    adopt: bool = False,
+    actor: str,
+    run: str,
+    owner: str | None = None,
+) -> CopyReport:
+    """Makes the target's table hold exactly the items of a backup, and leaves a record beside the set.
+
+    :param backup: the manifest's URI. :param mode: only `replace` until now.
+    :param allow_older: put a set with an earlier `as_of` over a later one. :param adopt: replace a table that others made.
+    :param owner: the account that must own the bucket.
+    :raises BadInputError: before anything was changed: no such backup, a table that is not ours, values it cannot hold.
+    :raises TransientError: the database cannot be reached, or another copy to the table runs.
+    :raises IntegrityError: for a damaged part, or counts that differ; the old table stays.
+    """
+    what = f"copying {backup} to {target.table}"
+    if mode != "replace":
+        raise BadInputError(what, f"the mode {mode!r} is not built", "use replace")
+    began = clock.monotonic()
+    opened = open_backup(clients, backup, owner=owner)
+    manifest = opened.manifest
+    mapping = target.mapping(opened)
+    blank = CopyReport(
+        manifest.uri, manifest.backup_id, target.address, str(target.table), mode, "copied", "", manifest.items,
+        utc_text(manifest.as_of), str(manifest.content), 0.0, True,
+    )  # fmt: skip
+    progress.phase("look")
+    with target.session(clock) as session:
+        standing = session.standing()
+        status, reason, rows = _decide(what, standing, manifest, session, allow_older=allow_older, adopt=adopt)
+        if status == "copied":
+            load = Load(
+                str(target.table), mode, manifest.uri, manifest.backup_id, manifest.as_of, manifest.items,
+                str(manifest.content), manifest.seal, clock.now(), actor, run,
+            )  # fmt: skip
+            sent = session.load(opened, mapping, load, progress=progress)
+            rows, blank = manifest.items, replace(blank, nulls=dict(sent.nulls), shown=dict(sent.shown))
+    seconds = round(clock.monotonic() - began, 3)
+    report = replace(blank, status=status, reason=reason, rows=rows, seconds=seconds, verified=status != "skipped")
+    if reason:
+        progress.note(reason)
+    if status != "unchanged":
+        _record(opened, report, actor=actor, run=run, clock=clock)
+    return report
+
+
+def _decide(
+    what: str, standing: Standing, manifest: Manifest, session: Session, *, allow_older: bool, adopt: bool
+) -> tuple[Status, str, int]:
+    """What to do, why, and how many rows the table has if it stays."""
+    last = standing.last
+    if not standing.exists:
+        return "copied", "", 0
+    if not standing.replaceable:
+        raise BadInputError(what, "what has this name is no ordinary table (a view, a partition)", "name another table")
+    if last is None:
+        if adopt:
+            return "copied", "", 0
+        raise BadInputError(
+            what,
+            "the table exists and is not in our ledger, so others made it",
+            "name another table, or give --adopt once to have it replaced with all that it holds",
+        )
+    if _source(last.backup) != _source(manifest.uri) and not adopt:
+        raise BadInputError(
+            what,
+            f"the table holds a copy of {_source(last.backup)}, and this is a backup of {_source(manifest.uri)}",
+            "name another table, or give --adopt once",
+        )
+    rows = session.rows()
+    if last.backup_id == manifest.backup_id:
+        if last.manifest_seal != manifest.seal:
+            raise IntegrityError(what, "the ledger knows this backup with another seal", "verify the backup")
+        if rows == last.rows:
+            return "unchanged", f"the table holds this backup already, since {utc_text(last.loaded_at)}", rows
+        return (
+            "copied",
+            f"the table held this backup, but {rows:,} rows instead of {last.rows:,}: it was loaded again",
+            0,
+        )
+    if last.as_of > manifest.as_of and not allow_older:
+        reason = (
+            f"the table holds the newer backup {last.backup_id}, so this one was left out (--allow-older puts it there)"
+        )
+        return "skipped", reason, rows
+    return "copied", "", 0
+
+
+def _source(uri: str) -> str:
+    """Which table a backup is of: `123456789012/us-east-1/dynamodb/orders`."""
+    shelf = parse_manifest_uri(uri).shelf
+    return f"{shelf.account}/{shelf.region}/{shelf.service}/{shelf.name}"
+
+
+def _record(opened: BackupSet, report: CopyReport, *, actor: str, run: str, clock: Clock) -> None:
+    location = opened.manifest.location
+    write_record(
+        opened.store,
+        location.shelf,
+        "copy",
+        report.as_dict(),
+        backup_id=location.backup_id,
+        actor=actor,
+        run=run,
+        clock=clock,
+    )
+
+
+def copy_newest(
+    *,
+    clients: Clients,
+    clock: Clock,
+    progress: Progress,
+    shelf: Shelf,
+    target: Target,
+    mode: str = "replace",
+    allow_older: bool = False,
+    adopt: bool = False,
+    actor: str,
+    run: str,
+    owner: str | None = None,
+) -> CopyReport:
+    """Copies the newest set of a shelf that a full verification found whole; see `copy_backup` for the rest.
+
+    :raises PermanentError: when no set of the shelf is verified.
+    """
+    store = S3Store(clients, shelf.bucket, owner=owner)
+    manifest = newest_verified(store, shelf)
+    if manifest is None:
+        raise PermanentError(
+            f"copying the newest backup of {shelf.name} to {target.table}",
+            f"no backup under s3://{shelf.bucket}/{shelf.prefix} is verified",
+            "run `tablekeep verify BACKUP --level full`",
+        )
+    return copy_backup(
+        clients=clients, clock=clock, progress=progress, backup=manifest.uri, target=target, mode=mode, allow_older=allow_older,
+        adopt=adopt, actor=actor, run=run, owner=owner,
+    )  # fmt: skip

@@ -1,0 +1,54 @@
+"""PostgreSQL's errors as the engine's. A message about data may quote a value: then only its code and column are told."""
+
+import psycopg
+from psycopg import errors
+
+from tablekeep.engine.errors import BadInputError, IntegrityError, PermanentError, TablekeepError, TransientError
+
+_REFUSED = (
+    "authentication failed",
+    "does not exist",
+    "no password supplied",
+    "no pg_hba.conf entry",
+    "is not permitted",
+)
+_WAIT = ("08", "40", "53", "57")
+"""Classes that may pass: connection, rollback, resources, operator intervention (PostgreSQL, "Error Codes")."""
+
+
+def bad_connection(error: psycopg.Error, what: str) -> TablekeepError:
+    """For an error of connecting; libpq's text names host, database and user, never the password."""
+    why = " ".join(str(error).split())
+    if any(text in why for text in _REFUSED):
+        return BadInputError(what, why, "correct the user, the database or the password (PGPASSFILE, PGPASSWORD)")
+    return TransientError(what, why, "check that the database runs, and that this machine may reach it")
+
+
+def translate_postgres(error: psycopg.Error, what: str) -> TablekeepError:
+    """The engine's error for one that PostgreSQL raised inside of the transaction, which is rolled back."""
+    code = error.sqlstate or ""
+    name = type(error).__name__
+    left = "the table was left as it was"
+    if isinstance(error, errors.UniqueViolation):
+        return IntegrityError(what, "a key is in the backup twice", f"verify the backup with --level full; {left}")
+    if isinstance(error, errors.LockNotAvailable):
+        return TransientError(
+            what, "somebody keeps the table locked", f"try again when long queries on it have ended; {left}"
+        )
+    if isinstance(error, errors.ProgramLimitExceeded):
+        return BadInputError(
+            what,
+            f"a limit of PostgreSQL is exceeded ({name}): a key or a row is too large for it",
+            f"copy to another target; {left}",
+        )
+    if isinstance(error, errors.InsufficientPrivilege):
+        why = error.diag.message_primary or name
+        return BadInputError(what, why, f"grant it to the user (CREATE on the schema, ownership of the table); {left}")
+    if code[:2] in _WAIT or not code:
+        return TransientError(
+            what, f"the connection or the server failed ({name} {code})".replace(" )", ")"), f"try again; {left}"
+        )
+    if code[:2] in ("22", "23"):
+        column = error.diag.column_name or error.diag.constraint_name or "unknown"
+        return PermanentError(what, f"PostgreSQL refuses a value ({name} {code}, column {column})", left)
+    return PermanentError(what, f"{name} {code}: {error.diag.message_primary or 'no message'}", left)

@@ -1,0 +1,161 @@
+"""SQL over Redshift's Data API: submit, wait, read results. Nothing here knows what the SQL is for."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import botocore.exceptions
+
+from tablekeep.engine.clients import Clients, translate
+from tablekeep.engine.clock import Clock
+from tablekeep.engine.errors import BadInputError, PermanentError, TablekeepError, TransientError
+from tablekeep.engine.progress import Progress
+
+LONGEST_SECONDS = 24 * 3600
+"""A statement of the Data API runs for at most 24 hours (facts: UNCONFIRMED; a bound is needed in any case)."""
+NOTE_EVERY_SECONDS = 60.0
+MAX_STATEMENTS = 40
+"""BatchExecuteStatement takes 1 to 40 statements."""
+
+
+@dataclass(frozen=True)
+class Address:
+    """Where SQL runs: a serverless workgroup, or a cluster with a database user or a secret."""
+
+    database: str
+    workgroup: str | None = None
+    cluster: str | None = None
+    db_user: str | None = None
+    secret: str | None = None
+
+    def __post_init__(self) -> None:
+        what = "addressing Redshift"
+        if bool(self.workgroup) == bool(self.cluster):
+            raise BadInputError(
+                what, "it needs either a workgroup or a cluster", "for example workgroup dwh, database prod"
+            )
+        if self.cluster and not (self.db_user or self.secret):
+            raise BadInputError(what, "a cluster needs a database user or a secret", "give one of them")
+
+    @property
+    def text(self) -> str:
+        """`redshift://dwh/prod`."""
+        return f"redshift{'-cluster' if self.cluster else ''}://{self.workgroup or self.cluster}/{self.database}"
+
+    def parameters(self) -> dict[str, str]:
+        """As the Data API takes it."""
+        named = {
+            "Database": self.database, "WorkgroupName": self.workgroup, "ClusterIdentifier": self.cluster, "DbUser": self.db_user,
+            "SecretArn": self.secret,
+        }  # fmt: skip
+        return {name: value for name, value in named.items() if value}
+
+
+class StatementError(PermanentError):
+    """Redshift refused a statement.
+
+    :ivar message: its own words. :ivar number: which statement of the batch, from 0; None when it does not say.
+    :ivar query_id: for the system views.
+    """
+
+    def __init__(self, what: str, message: str, number: int | None, query_id: int | None) -> None:
+        self.message, self.number, self.query_id = message, number, query_id
+        super().__init__(what, f"Redshift answered: {message}")
+
+
+class DataApi:
+    """Runs statements at one address. Used by one thread."""
+
+    def __init__(self, clients: Clients, address: Address, clock: Clock, what: str) -> None:
+        self._client = clients.client("redshift-data")
+        self._address, self._clock, self._what = address, clock, what
+        self._run, self._calls = clock.token(12), 0
+
+    def run(self, statements: list[str], progress: Progress | None = None) -> list[dict[str, Any]]:
+        """Runs the statements as one transaction: all of them or none.
+
+        :returns: what DescribeStatement says of each, in their order; `Id` is for `rows`.
+        :raises StatementError: when Redshift refuses one; nothing was changed.
+        :raises TransientError: when the service could not be reached, or ended the statement.
+        """
+        assert 1 <= len(statements) <= MAX_STATEMENTS
+        common: dict[str, Any] = self._address.parameters() | {"ClientToken": self._token()}
+        if len(statements) == 1:
+            answer = self._call("execute_statement", Sql=statements[0], **common)
+        else:
+            answer = self._call("batch_execute_statement", Sqls=statements, **common)
+        described = self._wait(str(answer["Id"]), progress)
+        parts: list[dict[str, Any]] = described.get("SubStatements") or [described]
+        if described["Status"] == "FINISHED":
+            return parts
+        if described["Status"] == "ABORTED":
+            raise TransientError(self._what, "the statement was cancelled in Redshift", "try again")
+        failed = [number for number, part in enumerate(parts) if part.get("Status") == "FAILED"]
+        number = failed[0] if failed else None
+        message = str(described.get("Error") or "no message")
+        query_id = parts[number].get("RedshiftQueryId") if number is not None else None
+        raise self._classified(StatementError(self._what, message, number, query_id))
+
+    def rows(self, statement: str) -> list[list[Any]]:
+        """Runs a query and gives its rows; values as text, number, truth value or None."""
+        (part,) = self.run([statement])
+        found: list[list[Any]] = []
+        token: dict[str, str] = {}
+        while True:
+            page = self._call("get_statement_result", Id=part["Id"], **token)
+            found += [[_value(field) for field in record] for record in page["Records"]]
+            if not page.get("NextToken"):
+                return found
+            token = {"NextToken": page["NextToken"]}
+
+    def _token(self) -> str:
+        """The same for the tries that boto3 makes of one call, so that a lost answer runs nothing twice."""
+        self._calls += 1
+        return f"tablekeep-{self._run}-{self._calls}"
+
+    def _wait(self, identifier: str, progress: Progress | None) -> dict[str, Any]:
+        began = said = self._clock.monotonic()
+        pause = 0.1
+        while True:
+            described: dict[str, Any] = self._call("describe_statement", Id=identifier)
+            if described["Status"] in ("FINISHED", "FAILED", "ABORTED"):
+                return described
+            now = self._clock.monotonic()
+            if now - began > LONGEST_SECONDS:
+                raise TransientError(
+                    self._what, "the statement did not end within 24 hours", "look for locks in the database"
+                )
+            if progress is not None and now - said > NOTE_EVERY_SECONDS:
+                said = now
+                progress.note(f"Redshift works on it for {now - began:,.0f} s now ({described['Status']})")
+            self._clock.sleep(pause)
+            pause = min(5.0, pause * 1.5)
+
+    def _call(self, operation: str, **arguments: Any) -> dict[str, Any]:
+        try:
+            answer: dict[str, Any] = getattr(self._client, operation)(**arguments)
+        except (botocore.exceptions.ClientError, botocore.exceptions.BotoCoreError) as error:
+            raise translate(error, self._what) from error
+        return answer
+
+    def _classified(self, error: StatementError) -> TablekeepError:
+        """A family other than permanent where Redshift's words tell so."""
+        message = error.message.lower()
+        if "could not connect" in message or message.startswith("fatal"):
+            return TransientError(self._what, error.message, "check that the warehouse runs and is not paused")
+        if "serializable isolation violation" in message or "deadlock" in message:
+            return TransientError(self._what, error.message, "try again; others wrote to the same tables")
+        if "does not exist" in message and "database" in message:
+            return BadInputError(self._what, error.message, "correct the database's name")
+        if "permission denied" in message or "must be owner" in message:
+            return PermanentError(self._what, error.message, "grant it to the user that copies")
+        return error
+
+
+def _value(field: dict[str, Any]) -> Any:
+    return None if field.get("isNull") else next(iter(field.values()))
+
+
+def literal(value: str) -> str:
+    """A text as SQL: Redshift reads backslashes in literals as escapes."""
+    escaped = value.replace("\\", "\\\\").replace("'", "''")
+    return f"'{escaped}'"

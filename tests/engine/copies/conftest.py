@@ -1,0 +1,86 @@
+"""Places to copy to, each a real database, and backups to copy."""
+
+import secrets
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from tablekeep.engine.clock import SystemClock
+from tablekeep.engine.copies.copy import CopyReport, copy_backup
+from tablekeep.engine.copies.postgres import PostgresTarget
+from tablekeep.engine.copies.redshift import RedshiftTarget
+from tablekeep.engine.copies.redshift_api import Address, DataApi
+from tablekeep.engine.copies.target import Target
+from tablekeep.engine.progress import NoProgress
+from tests.tables import clients, export, make_bucket, make_table, orders
+
+ROLE = "arn:aws:iam::123456789012:role/copy"
+
+
+@dataclass
+class Place:
+    """A database that is a target, and the same database looked at from beside."""
+
+    kind: str
+    target: Callable[[str], Target]
+    connect: Callable[[], Any]
+
+    def query(self, sql: str) -> list[tuple[Any, ...]]:
+        """What stands in it, read without our code."""
+        with self.connect() as connection:
+            cursor = connection.execute(sql)
+            return list(cursor.fetchall()) if cursor.description else []
+
+
+@pytest.fixture(params=["postgres", "redshift"])
+def place(request: pytest.FixtureRequest, postgres: Any, local_aws: Any) -> Iterator[Place]:
+    """Each kind of target, empty."""
+    name = f"{request.param}_{secrets.token_hex(4)}"
+    dsn = postgres.create_database(name)
+    if request.param == "postgres":
+        yield Place("postgres", lambda table: PostgresTarget(dsn, table), lambda: postgres.connect(name))
+    else:
+        local_aws.use_postgres(dsn)
+        local_aws.reset()
+
+        def target(table: str) -> Target:
+            return RedshiftTarget(clients(), table, database="dev", iam_role=ROLE, workgroup="dwh")
+
+        # the stand-in prepares the database when it is first asked, and wants it empty then
+        DataApi(clients(), Address("dev", "dwh"), SystemClock(), "preparing").run(["SELECT 1"])
+        yield Place("redshift", target, lambda: postgres.connect(name))
+        local_aws.use_postgres(None)
+    postgres.drop_database(name)
+
+
+@pytest.fixture
+def aws(local_aws: Any, place: Place) -> Any:
+    """The stand-in with a bucket."""
+    make_bucket(local_aws)
+    return local_aws
+
+
+@pytest.fixture
+def backup(aws: Any) -> str:
+    """The manifest's URI of a backup of 40 orders."""
+    make_table(aws, "orders", orders())
+    return export("orders").backup
+
+
+@pytest.fixture
+def copy(place: Place) -> Callable[..., CopyReport]:
+    """`copy(backup, "public.orders", adopt=True)`."""
+
+    def run(backup: str, table: str = "public.orders", **more: Any) -> CopyReport:
+        common: dict[str, Any] = {
+            "clients": clients(),
+            "clock": SystemClock(),
+            "progress": NoProgress(),
+            "actor": "test",
+            "run": "test",
+        }
+        return copy_backup(**(common | {"backup": backup, "target": place.target(table)} | more))
+
+    return run
