@@ -4,6 +4,7 @@
 """
 
 import argparse
+import functools
 import getpass
 import importlib
 import json
@@ -21,7 +22,7 @@ from tablekeep.engine.clock import Clock, SystemClock
 from tablekeep.engine.errors import TablekeepError
 
 DONE, FAILED, BAD_INPUT, UNVERIFIED = 0, 1, 2, 3
-VERBS = ("export", "list", "show", "verify", "restore", "compare", "drill")
+VERBS = ("new", "export", "list", "show", "verify", "restore", "compare", "copy", "drill")
 
 
 @dataclass
@@ -36,12 +37,17 @@ class Outcome:
 class Context:
     """What every verb has at hand."""
 
-    clients: SessionClients
     clock: Clock
     progress: TerminalProgress
     actor: str
     run: str
-    json: bool
+    region: str | None
+    profile: str | None
+
+    @functools.cached_property
+    def clients(self) -> SessionClients:
+        """AWS clients as boto3 finds credentials and Region; made when first asked for, for not every verb needs AWS."""
+        return SessionClients(region=self.region, profile=self.profile)
 
 
 class Verb(Protocol):
@@ -97,10 +103,8 @@ def run(argv: Sequence[str]) -> int:
     clock = SystemClock()
     try:
         try:
-            clients = SessionClients(region=args.region, profile=args.profile)
-            context = Context(
-                clients, clock, progress, _actor(), f"cli-{clock.now():%Y%m%dT%H%M%SZ}-{clock.token(2)}", args.json
-            )
+            name = f"cli-{clock.now():%Y%m%dT%H%M%SZ}-{clock.token(2)}"
+            context = Context(clock, progress, _actor(), name, args.region, args.profile)
             outcome: Outcome = args.module.run(args, context)
         finally:
             progress.close()

@@ -1,43 +1,72 @@
-"""`tablekeep drill orders --backups s3://bucket/prefix`"""
+"""`tablekeep drill orders`: a pipeline by name; or a table, with `--backups s3://bucket/prefix`"""
 
 import argparse
-import re
+from pathlib import Path
 
 from tablekeep.cli.command import DONE, FAILED, Context, Outcome
+from tablekeep.cli.connections import add_connection_option, pipeline_clients
 from tablekeep.cli.output import print_pairs
+from tablekeep.engine.config.load import find_folder, find_pipeline, load_folder
+from tablekeep.engine.config.model import Drill
+from tablekeep.engine.config.values import parse_duration
 from tablekeep.engine.drills.drill import Objectives, run_drill
 from tablekeep.engine.errors import BadInputError
 
 HELP = "rehearse a restore: newest backup to a scratch table, proof, RTO and RPO, teardown"
-_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("table", metavar="TABLE", help="the table whose newest backup is drilled")
+    parser.add_argument("name", metavar="PIPELINE", help="the pipeline's name; with --backups a table's")
+    parser.add_argument("--backups", metavar="S3-URI", help="the root of the backups: drill a table without a pipeline")
     parser.add_argument(
-        "--backups", required=True, metavar="S3-URI", help="the root of the backups, s3://bucket/prefix"
+        "--pipelines",
+        metavar="DIR",
+        help="the folder of pipeline files (default: $TABLEKEEP_PIPELINES, include/pipelines)",
     )
-    parser.add_argument("--rto", metavar="TIME", help="objective for the restore's duration, for example 2h")
-    parser.add_argument("--rpo", metavar="TIME", help="objective for the backup's age, for example 26h")
-    parser.add_argument("--max-wcu", type=float, metavar="N", help="write capacity units a second (default: no limit)")
+    parser.add_argument(
+        "--rto", metavar="TIME", help="objective for the restore's duration, for example 2h (default: the pipeline's)"
+    )
+    parser.add_argument(
+        "--rpo", metavar="TIME", help="objective for the backup's age, for example 26h (default: the pipeline's)"
+    )
+    parser.add_argument(
+        "--max-wcu",
+        type=float,
+        metavar="N",
+        help="write capacity units a second (default: the pipeline's, else no limit)",
+    )
+    add_connection_option(parser)
 
 
 def _seconds(text: str | None, option: str) -> float | None:
     if text is None:
         return None
-    found = re.fullmatch(r"([0-9]{1,6})([smhd])", text)
-    if not found:
-        raise BadInputError(
-            f"reading {option} {text!r}", "it is not a number with s, m, h or d", f"for example {option} 2h"
-        )
-    return float(int(found.group(1)) * _UNITS[found.group(2)])
+    try:
+        return parse_duration(text).total_seconds()
+    except ValueError as error:
+        raise BadInputError(f"reading {option} {text!r}", str(error), f"for example {option} 2h") from None
 
 
 def run(args: argparse.Namespace, context: Context) -> Outcome:
+    rto, rpo = _seconds(args.rto, "--rto"), _seconds(args.rpo, "--rpo")
+    table, backups, wcu = args.name, args.backups, args.max_wcu
+    if backups:
+        source = target = context.clients
+    else:
+        folder = Path(args.pipelines) if args.pipelines else find_folder()
+        pipeline = find_pipeline(load_folder(folder, only=args.name), args.name)
+        drill = pipeline.drill or Drill()
+        table, backups, wcu = pipeline.table, pipeline.backup.to, wcu or drill.max_wcu
+        source = pipeline_clients(context, args, pipeline.aws_conn_id, pipeline.region)
+        target = pipeline_clients(
+            context, args, drill.aws_conn_id or pipeline.aws_conn_id, drill.region or pipeline.region
+        )
+        promised = drill.objectives
+        rto = rto or (promised.rto.total_seconds() if promised.rto else None)
+        rpo = rpo or (promised.rpo.total_seconds() if promised.rpo else None)
     report = run_drill(
-        clients=context.clients, clock=context.clock, progress=context.progress, backups=args.backups, table=args.table,
-        objectives=Objectives(_seconds(args.rto, "--rto"), _seconds(args.rpo, "--rpo")), max_wcu=args.max_wcu, actor=context.actor,
-        run=context.run,
+        clients=target, backup_clients=source, clock=context.clock, progress=context.progress, backups=backups, table=table,
+        objectives=Objectives(rto, rpo), max_wcu=wcu, actor=context.actor, run=context.run,
     )  # fmt: skip
     return Outcome(DONE if report.passed else FAILED, report.as_dict())
 

@@ -74,6 +74,11 @@ class TerminalProgress:
             if not self._quiet:
                 (self._bar.console if self._bar else self._console).print(f"note: {text}")
 
+    def warn(self, text: str) -> None:
+        """A warning on stderr, said even when quiet."""
+        with self._lock:
+            (self._bar.console if self._bar else self._console).print(f"warning: {text}")
+
     def close(self) -> None:
         """Leaves the terminal as it was."""
         with self._lock:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from tablekeep.engine.clients import Clients, error_code, translate
+from tablekeep.engine.clients import Clients, SessionClients, error_code, translate
 from tablekeep.engine.errors import BadInputError
 
 PREFIX_VARIABLE = "TABLEKEEP_SECRETS_PREFIX"
@@ -176,3 +176,45 @@ def postgres_conninfo(connection: Connection) -> dict[str, Any]:
         "dbname": connection.schema,
     }  # fmt: skip
     return {name: value for name, value in named.items() if value} | found
+
+
+def aws_clients(connection: Connection, region: str | None = None) -> SessionClients:
+    """AWS clients for a connection of type aws: keys, profile, role to assume, Region and endpoint, as Airflow reads them.
+
+    :raises BadInputError: when it is of another type, or asks for a way of log-in that is not built.
+    """
+    import boto3
+    import botocore.credentials
+    import botocore.session
+
+    what = f"using the connection {connection.conn_id}"
+    if connection.conn_type != "aws":
+        raise BadInputError(what, f"it is of type {connection.conn_type}", "name a connection of type aws")
+    extra = connection.extra
+    if extra.get("assume_role_method", "assume_role") != "assume_role":
+        raise BadInputError(what, f"{extra['assume_role_method']} is not built yet", "use a role, keys or a profile")
+    where = region or extra.get("region_name")
+    session = boto3.session.Session(
+        aws_access_key_id=connection.login or extra.get("aws_access_key_id") or None,
+        aws_secret_access_key=connection.password or extra.get("aws_secret_access_key") or None,
+        aws_session_token=extra.get("aws_session_token"),
+        profile_name=extra.get("profile_name") or extra.get("session_kwargs", {}).get("profile_name"),
+        region_name=where,
+    )
+    if extra.get("role_arn"):
+        arguments = {"RoleSessionName": "tablekeep"} | (
+            {"ExternalId": extra["external_id"]} if extra.get("external_id") else {}
+        )
+        inner = botocore.session.get_session()
+        inner.set_config_variable("region", session.region_name)
+        fetcher = botocore.credentials.AssumeRoleCredentialFetcher(
+            session._session.create_client, session.get_credentials(), str(extra["role_arn"]), extra_args=arguments
+        )
+        # renewed before they end: a restore may take longer than a role's session
+        inner._credentials = botocore.credentials.DeferredRefreshableCredentials(
+            fetcher.fetch_credentials, "assume-role"
+        )
+        session = boto3.session.Session(botocore_session=inner)
+    endpoint = extra.get("endpoint_url")
+    services = ("dynamodb", "s3", "sts", "application-autoscaling", "redshift-data", "secretsmanager")
+    return SessionClients(session, region=where, endpoints=dict.fromkeys(services, str(endpoint)) if endpoint else None)

@@ -1,0 +1,109 @@
+"""`tablekeep copy BACKUP --to postgresql://… --into schema.table`"""
+
+import argparse
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+from tablekeep.cli.command import DONE, UNVERIFIED, Context, Outcome
+from tablekeep.cli.connections import add_connection_option
+from tablekeep.cli.output import print_pairs
+from tablekeep.engine.connections import postgres_conninfo, resolve_connection
+from tablekeep.engine.copies.copy import copy_backup
+from tablekeep.engine.copies.postgres import PostgresTarget
+from tablekeep.engine.copies.redshift import RedshiftTarget
+from tablekeep.engine.copies.target import Target
+from tablekeep.engine.errors import BadInputError
+
+HELP = "copy a backup to a table in PostgreSQL or Redshift"
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("backup", metavar="BACKUP", help="the manifest's URI, s3://…/manifest.json")
+    parser.add_argument(
+        "--to",
+        required=True,
+        metavar="DATABASE",
+        help="postgresql://user@host/database (password in PGPASSFILE or PGPASSWORD) · conn:ID, an Airflow connection · "
+        "redshift://workgroup/database · redshift-cluster://cluster/database?db_user=NAME",
+    )
+    parser.add_argument("--into", required=True, metavar="TABLE", help="schema.table; made when it does not exist")
+    parser.add_argument("--mode", default="replace", help="replace: the table holds exactly the backup (default)")
+    parser.add_argument("--iam-role", metavar="ARN", help="the role with which Redshift reads from S3")
+    parser.add_argument("--allow-older", action="store_true", help="put this backup over a newer one")
+    parser.add_argument(
+        "--adopt", action="store_true", help="replace, once, a table that others made, with all it holds"
+    )
+    add_connection_option(parser)
+    parser.add_argument("--bucket-owner", metavar="ACCOUNT", help="the account that must own the backup's bucket")
+
+
+def run(args: argparse.Namespace, context: Context) -> Outcome:
+    report = copy_backup(
+        clients=context.clients, clock=context.clock, progress=context.progress, backup=args.backup, target=_target(args, context),
+        mode=args.mode, allow_older=args.allow_older, adopt=args.adopt, actor=context.actor, run=context.run, owner=args.bucket_owner,
+    )  # fmt: skip
+    return Outcome(DONE if report.verified else UNVERIFIED, report.as_dict())
+
+
+def _target(args: argparse.Namespace, context: Context) -> Target:
+    scheme, _, rest = args.to.partition(":")
+    if scheme == "conn":
+        connection = resolve_connection(rest, given=args.connection, clients=context.clients)
+        return PostgresTarget(postgres_conninfo(connection), args.into)
+    if scheme in ("postgresql", "postgres"):
+        target = PostgresTarget(args.to, args.into)
+        if target.has_password:
+            context.progress.warn(
+                "the password stands in this machine's process list and shell history; put it in PGPASSFILE or PGPASSWORD"
+            )
+        return target
+    if scheme in ("redshift", "redshift-cluster"):
+        return _redshift(args, context)
+    raise BadInputError(
+        "reading --to",
+        "it begins with neither postgresql:, conn:, redshift: nor redshift-cluster: (not shown, for it may hold a password)",
+        "for example --to postgresql://loader@db.example:5432/analytics",
+    )
+
+
+def _redshift(args: argparse.Namespace, context: Context) -> RedshiftTarget:
+    parts = urlsplit(args.to)
+    options = dict(parse_qsl(parts.query))
+    unknown = sorted(set(options) - {"db_user", "secret"})
+    database = unquote(parts.path.removeprefix("/"))
+    if parts.password or unknown or not parts.netloc or not database:
+        raise BadInputError(
+            "reading --to",
+            f"it is no address of Redshift{f' ({unknown[0]} is not known)' if unknown else ''}",
+            "write redshift://workgroup/database, or redshift-cluster://cluster/database?db_user=NAME or …?secret=ARN; no password",
+        )
+    if not args.iam_role:
+        raise BadInputError(
+            "copying to Redshift", "--iam-role is missing", "give the role with which Redshift reads from S3"
+        )
+    name = unquote(parts.netloc)
+    place = {"workgroup": name} if parts.scheme == "redshift" else {"cluster": name}
+    return RedshiftTarget(
+        context.clients, args.into, database=database, iam_role=args.iam_role, db_user=options.get("db_user"),
+        secret=options.get("secret"), **place,
+    )  # fmt: skip
+
+
+def tell(outcome: Outcome) -> None:
+    document = outcome.document
+    said = {"copied": "copied and counted", "unchanged": "nothing to do", "skipped": "LEFT OUT"}[document["status"]]
+    lines: list[tuple[str, object]] = [
+        ("copy", f"{said}{': ' if document['reason'] else ''}{document['reason']}"),
+        ("table", f"{document['table']} in {document['target']}"),
+        ("rows", f"{document['rows']:,}"),
+        ("backup", f"{document['backup']} (as of {document['as_of']})"),
+        ("took", f"{document['seconds']:.1f} s"),
+    ]
+    shown = ", ".join(f"{name} {count:,}" for name, count in document["shown"].items())
+    print_pairs(
+        lines
+        + (
+            [("other types", f"values shown in a column of another type: {shown}; `_rest` has their own")]
+            if shown
+            else []
+        )
+    )

@@ -1,0 +1,106 @@
+"""`tablekeep copy` as a person uses it."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from tests.cli.test_cli import tablekeep
+from tests.tables import export, make_bucket, make_table, orders
+
+
+@pytest.fixture
+def backup(local_aws: Any, monkeypatch: pytest.MonkeyPatch) -> str:
+    monkeypatch.setenv("PYTHONPATH", "plugins")
+    make_bucket(local_aws)
+    make_table(local_aws, "orders", orders())
+    return export("orders").backup
+
+
+@pytest.fixture
+def dsn(postgres: Any) -> Any:
+    yield postgres.create_database("cli_copy")
+    postgres.drop_database("cli_copy")
+
+
+def test_to_postgres_with_the_password_from_the_environment_a_file_or_a_connection(
+    backup: str, dsn: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parts = psycopg.conninfo.conninfo_to_dict(dsn)
+    password = str(parts.pop("password"))
+    bare = f"postgresql://{parts['user']}@{parts['host']}:{parts['port']}/{parts['dbname']}"
+    refused = tablekeep("copy", backup, "--to", bare, "--into", "public.orders", "--json")
+    assert refused.returncode == 2
+    assert "password" in json.loads(refused.stdout)["why"]
+    monkeypatch.setenv("PGPASSWORD", password)
+    done = tablekeep("copy", backup, "--to", bare, "--into", "public.orders", "--mode", "replace", "--json")
+    assert done.returncode == 0, done.stderr
+    document = json.loads(done.stdout)
+    assert (document["status"], document["rows"], document["verified"]) == ("copied", 40, True)
+    assert done.stderr == ""
+    monkeypatch.delenv("PGPASSWORD")
+    passfile = tmp_path / "pgpass"
+    passfile.write_text(f"*:*:*:*:{password}\n")
+    passfile.chmod(0o600)
+    monkeypatch.setenv("PGPASSFILE", str(passfile))
+    again = tablekeep("copy", backup, "--to", bare, "--into", "public.orders")
+    assert again.returncode == 0
+    assert "nothing to do: the table holds this backup already" in again.stdout
+    monkeypatch.delenv("PGPASSFILE")
+    monkeypatch.setenv("MY_PG", dsn)
+    named = tablekeep(
+        "copy", backup, "--to", "conn:analytics_pg", "--connection", "analytics_pg=env:MY_PG", "--into", "public.again"
+    )
+    assert named.returncode == 0, named.stderr
+    missing = tablekeep("copy", backup, "--to", "conn:analytics_pg", "--into", "public.again")
+    assert missing.returncode == 2
+    assert "AIRFLOW_CONN_ANALYTICS_PG" in missing.stderr
+
+
+def test_a_password_in_an_argument_is_warned_about_and_printed_nowhere(backup: str, dsn: str) -> None:
+    password = str(psycopg.conninfo.conninfo_to_dict(dsn)["password"])
+    done = tablekeep("copy", backup, "--to", dsn, "--into", "public.orders", "--json")
+    assert done.returncode == 0
+    assert "warning: the password stands" in done.stderr.replace("\n", " ")
+    assert password not in done.stdout + done.stderr
+    wrong = tablekeep("copy", backup, "--to", dsn.replace(password, "s3cret-and-wrong"), "--into", "public.orders")
+    assert wrong.returncode == 2
+    assert "s3cret" not in wrong.stdout + wrong.stderr
+    broken = tablekeep("copy", backup, "--to", "mysql://u:s3cret@h/d", "--into", "public.orders")
+    assert broken.returncode == 2
+    assert "s3cret" not in broken.stdout + broken.stderr
+
+
+def test_an_older_backup_is_left_out_with_exit_code_3(backup: str, dsn: str) -> None:
+    newer = export("orders").backup
+    assert tablekeep("copy", newer, "--to", dsn, "--into", "orders").returncode == 0
+    older = tablekeep("copy", backup, "--to", dsn, "--into", "orders", "--json")
+    assert older.returncode == 3
+    assert json.loads(older.stdout)["status"] == "skipped"
+    assert tablekeep("copy", backup, "--to", dsn, "--into", "orders", "--allow-older").returncode == 0
+
+
+def test_to_redshift(backup: str, local_aws: Any, postgres: Any) -> None:
+    local_aws.use_postgres(postgres.create_database("cli_redshift"))
+    role = ("--iam-role", "arn:aws:iam::123456789012:role/copy")
+    try:
+        done = tablekeep("copy", backup, "--to", "redshift://dwh/dev", "--into", "public.orders", *role, "--json")
+        assert done.returncode == 0, done.stderr
+        assert json.loads(done.stdout)["rows"] == 40
+        for to, why in (
+            ("redshift://dwh", "no address of Redshift"),
+            ("redshift://dwh/dev?user=x", "user is not known"),
+            ("redshift-cluster://dwh/dev", "a cluster needs a database user or a secret"),
+        ):
+            refused = tablekeep("copy", backup, "--to", to, "--into", "public.orders", *role)
+            assert refused.returncode == 2
+            assert why in refused.stderr
+        assert (
+            "--iam-role is missing"
+            in tablekeep("copy", backup, "--to", "redshift://dwh/dev", "--into", "orders").stderr
+        )
+    finally:
+        local_aws.use_postgres(None)
+        postgres.drop_database("cli_redshift")
