@@ -1,13 +1,22 @@
 # `make help` lists the targets.
 PYTHON ?= python3
 .DEFAULT_GOAL := help
-.PHONY: help setup test lint lock
+.PHONY: help setup demo demo-down demo-psql test lint lock
 
 help: ## list the targets
 	@sed -n "s/^\\([a-z-]*\\):.*## \\(.*\\)/  \\1\\t\\2/p" Makefile | expand -t 14
 
 setup: ## make .venv with everything pinned
-	@$(PYTHON) tools/setup.py
+	@$(PYTHON) -E -s tools/setup.py
+
+demo: setup ## PostgreSQL, a stand-in for AWS and Airflow on this machine: one night of the pipelines, proved (DEMO_EXIT=1 ends by itself)
+	@.venv/bin/python -E -s -m local_aws.demo up
+
+demo-down: ## end a demo that runs, or what a killed one left
+	@.venv/bin/python -E -s -m local_aws.demo down
+
+demo-psql: ## open the demo's database (ARGS="-c 'select 1'")
+	@.venv/bin/python -E -s -m local_aws.demo psql -- $(ARGS)
 
 test: setup ## lint, types, imports and all tests, with one summary (ARGS="tests/engine -k name" for some)
 	@.venv/bin/python tools/test.py $(ARGS)

@@ -135,7 +135,6 @@ CITIES = ("Zürich", "東京", "São Paulo", "Łódź", "New York", "Αθήνα"
 ODD_STRINGS = (
     "",
     " ",
-    "\u0000",
     "\u00e9",
     "e\u0301",
     "👩‍👩‍👧‍👦",
