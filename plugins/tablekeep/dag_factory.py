@@ -6,7 +6,7 @@
 
 import traceback
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +26,6 @@ from tablekeep.operators.restore import ParquetToDynamoDBOperator, PlanRestoreOp
 from tablekeep.operators.verify import VerifyBackupOperator
 from tablekeep.runtime import ByErrorFamily
 
-START = datetime(2026, 1, 1, tzinfo=UTC)
-"""Airflow wants a first day; with catchup off nothing is run for the time before a DAG was first seen."""
 BROKEN_DAG = "tablekeep__pipelines"
 """Stands for the whole folder when not even it can be read."""
 RETRIES = 3
@@ -86,7 +84,12 @@ def _makers(pipeline: Pipeline) -> dict[str, Any]:
 
 
 def _cron(schedule: str | None, timezone: str) -> Timetable | None:
-    return CronTriggerTimetable(schedule, timezone=timezone) if schedule else None  # type: ignore[return-value]
+    """Runs when the time has come, and never for a time before the DAG was first seen: a new pipeline's drill would find no
+    backup, and its backup would read the table in the middle of the day. After an outage the newest missed run is made up for.
+    """
+    if not schedule:
+        return None
+    return CronTriggerTimetable(schedule, timezone=timezone, run_immediately=timedelta(0))  # type: ignore[return-value]
 
 
 def _dag(pipeline: Pipeline, dag_id: str, what: str, doc: str, *, schedule: Any, **more: Any) -> DAG:
@@ -96,7 +99,6 @@ def _dag(pipeline: Pipeline, dag_id: str, what: str, doc: str, *, schedule: Any,
         description=f"{what} of the DynamoDB table {pipeline.table}",
         doc_md=doc,
         schedule=schedule,
-        start_date=START,
         catchup=False,
         max_active_runs=1,
         is_paused_upon_creation=False,
@@ -296,7 +298,6 @@ def _failing(dag_id: str, message: str, schedule: str, timezone: str, tag: str) 
         description="This pipeline's file is wrong: nothing is backed up",
         doc_md=f"# Nothing is backed up\n\nThe pipeline's file is wrong: correct it.\n\n```\n{message}\n```",
         schedule=timetable,
-        start_date=START,
         catchup=False,
         is_paused_upon_creation=False,
         tags=["tablekeep", "invalid", tag],
