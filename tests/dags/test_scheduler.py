@@ -1,0 +1,233 @@
+"""A real Airflow: scheduler, DAG processor, triggerer and API server on PostgreSQL, started once for all tests of this file."""
+
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import boto3
+import psycopg
+import pytest
+
+from local_aws.demo.airflow import Airflow
+from local_aws.demo.follow import Follower, Run
+from local_aws.demo.night import Demo
+from local_aws.demo.processes import DemoError
+from tablekeep.engine.backups.catalog import list_backups
+from tablekeep.engine.backups.s3 import S3Store
+from tablekeep.engine.clients import SessionClients
+
+PIPELINE = """
+version: 1
+table: {table}
+region: us-east-1
+backup:
+  schedule: "{schedule}"
+  to: s3://tablekeep-scheduler/backups
+copies:
+  - {{name: analytics, to: postgres, conn_id: analytics_pg, table: public.{table}}}
+"""
+NEVER_TODAY = "0 2 1 1 *"
+
+
+class Night:
+    """The running Airflow and what the tests ask of it."""
+
+    def __init__(self, demo: Demo, airflow: Airflow, pipelines: Path) -> None:
+        self.demo, self.airflow, self.pipelines = demo, airflow, pipelines
+        self.said: list[str] = []
+        self.follower = Follower(airflow, self.said.append, demo.check, patience=120)
+
+    def ended(self, run: Run) -> Run:
+        """The run when it has ended, well or not."""
+        try:
+            self.follower.follow([run])
+        except DemoError:
+            if run.state != "failed":
+                raise
+        return run
+
+    def run(self, dag: str, **conf: Any) -> Run:
+        return self.ended(self.follower.trigger(dag, **conf))
+
+    def until(self, what: Callable[[], Any], seconds: float = 90) -> Any:
+        deadline = time.monotonic() + seconds
+        while not (found := what()):
+            self.demo.check()
+            assert time.monotonic() < deadline, "it did not come about"
+            time.sleep(0.5)
+        return found
+
+    def sets(self, table: str) -> list[Any]:
+        store = S3Store(SessionClients(region="us-east-1"), "tablekeep-scheduler")
+        return list_backups(store, "tablekeep-scheduler", "backups", name=table).backups
+
+    def query(self, sql: str) -> list[Any]:
+        with psycopg.connect(self.demo.postgres.dsn("analytics"), autocommit=True) as connection:
+            return list(connection.execute(sql).fetchall())
+
+    def ledger(self, table: str) -> list[str]:
+        rows = self.query(f"SELECT backup_id FROM tablekeep_loads WHERE target = 'public.{table}' ORDER BY loaded_at")
+        return [row[0] for row in rows]
+
+    def pause(self, dag: str, paused: bool) -> None:
+        self.airflow.call("PATCH", f"/dags/{dag}", json={"is_paused": paused})
+
+
+@pytest.fixture(scope="module")
+def night() -> Iterator[Night]:
+    # not below pytest's tmp_path, whose directories are closed to the user that PostgreSQL runs as under root
+    directory = Path(tempfile.mkdtemp(prefix="tablekeep-scheduler-"))
+    directory.chmod(0o711)
+    pipelines = directory / "include" / "pipelines"
+    pipelines.mkdir(parents=True)
+    for table, schedule in (("planes", NEVER_TODAY), ("weather", "* * * * *"), ("orders", NEVER_TODAY)):
+        (pipelines / f"{table}.yaml").write_text(PIPELINE.format(table=table, schedule=schedule))
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("AWS_ENDPOINT_URL", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+            patch.setenv(name, "replaced by the demo")
+        with Demo(directory / "home", pipelines=pipelines) as demo:
+            airflow = demo.start()
+            made = Night(demo, airflow, pipelines)
+            made.follower.wait_for_dags(
+                ["backup__planes", "backup__weather", "backup__orders", "copy__planes__analytics"]
+            )
+            yield made
+    shutil.rmtree(directory, ignore_errors=True)
+
+
+def test_a_scheduled_run_backs_up_and_wakes_the_copy(night: Night) -> None:
+    def scheduled() -> list[Run]:
+        return [run for run in night.follower.runs_of("backup__weather") if run.run_id.startswith("scheduled__")]
+
+    first = night.until(scheduled, 120)[-1]
+    assert night.ended(first).state == "success"
+    night.pause("backup__weather", True)
+    copied = night.ended(night.follower.wait_for_run("copy__weather__analytics"))
+    assert copied.state == "success"
+    assert copied.run_id.startswith("asset_triggered__")
+    rows = night.query("SELECT count(*) FROM public.weather")[0][0]
+    assert rows == night.demo.loaded["weather"] == night.sets("weather")[-1].items
+
+
+def test_a_bad_file_among_three_hurts_only_itself(night: Night) -> None:
+    good = (night.pipelines / "orders.yaml").read_text()
+    (night.pipelines / "orders.yaml").write_text(good.replace("version: 1", "version: 7"))
+    try:
+
+        def broken() -> bool:
+            tasks = night.airflow.call("GET", "/dags/backup__orders/tasks")["tasks"]
+            return [task["task_id"] for task in tasks] == ["configuration"]
+
+        night.until(broken)
+        errors = night.until(lambda: night.airflow.call("GET", "/importErrors")["import_errors"])
+        assert [Path(one["filename"]).name for one in errors] == ["pipeline_errors.py"]
+        assert "pipelines/orders.yaml:2: version: this Tablekeep reads version 1 only" in errors[0]["stack_trace"]
+        assert night.run("backup__orders").state == "failed"
+        assert any(
+            "version: this Tablekeep reads version 1 only" in line
+            for line in failed_log(night, "backup__orders", "configuration")
+        )
+        assert night.run("backup__planes").state == "success"
+        assert night.ended(night.follower.wait_for_run("copy__planes__analytics")).state == "success"
+    finally:
+        (night.pipelines / "orders.yaml").write_text(good)
+    night.until(lambda: not night.airflow.call("GET", "/importErrors")["import_errors"])
+    assert night.run("backup__orders").state == "success"
+
+
+def failed_log(night: Night, dag: str, task: str) -> list[str]:
+    run = night.follower.runs_of(dag)[0]
+    return night.airflow.log_of(dag, run.run_id, task, 1).read_text().splitlines()
+
+
+def test_runs_by_hand_with_and_without_dates(night: Night) -> None:
+    before = len(night.sets("planes"))
+
+    def by_api(**body: Any) -> Run:
+        answer = night.airflow.call("POST", "/dags/backup__planes/dagRuns", json=body)
+        return night.ended(Run("backup__planes", answer["dag_run_id"]))
+
+    def by_command(name: str, *arguments: str) -> Run:
+        command = night.airflow.command("dags", "trigger", "backup__planes", "--run-id", name, *arguments)
+        done = subprocess.run(
+            command,
+            env=night.airflow.environment,
+            cwd=night.airflow.directory,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr[-2000:]
+        return night.ended(Run("backup__planes", name))
+
+    now, past = datetime.now(UTC), datetime.now(UTC) - timedelta(days=2)
+    assert by_api(logical_date=None).state == "success"
+    assert by_api(logical_date=now.isoformat()).state == "success"  # what the form fills in
+    assert by_command("by-command").state == "success"
+    assert len(night.sets("planes")) == before + 3
+    assert by_api(logical_date=past.isoformat()).state == "failed"
+    assert by_command("by-command-past", "--logical-date", past.isoformat()).state == "failed"
+    assert any(
+        "a scan can only read the table as it is now" in line for line in failed_log(night, "backup__planes", "backup")
+    )
+    assert len(night.sets("planes")) == before + 3
+
+
+def test_a_backfill_of_three_past_days_leaves_the_database_as_it_is(night: Night) -> None:
+    (night.pipelines / "planes.yaml").write_text(PIPELINE.format(table="planes", schedule="0 2 * * *"))
+    night.until(lambda: night.airflow.call("GET", "/dags/backup__planes")["timetable_summary"] == "0 2 * * *")
+    sets, ledger = len(night.sets("planes")), night.ledger("planes")
+    rows = night.query("SELECT count(*), md5(string_agg(p::text, ',' ORDER BY p.tailnum)) FROM public.planes p")
+    copies = len(night.follower.runs_of("copy__planes__analytics"))
+    now = datetime.now(UTC)
+    body = {
+        "dag_id": "backup__planes", "from_date": (now - timedelta(days=4)).isoformat(), "to_date": (now - timedelta(days=1)).isoformat(),
+        "run_backwards": False, "dag_run_conf": {}, "reprocess_behavior": "none", "max_active_runs": 3,
+    }  # fmt: skip
+    night.airflow.call("POST", "/backfills", json=body)
+
+    def filled() -> list[Run]:
+        runs = [run for run in night.follower.runs_of("backup__planes") if run.run_id.startswith("backfill__")]
+        return runs if len(runs) >= 3 and all(run.ended for run in runs) else []
+
+    runs = night.until(filled, 120)
+    assert {run.state for run in runs} == {"failed"}
+    assert len(night.sets("planes")) == sets
+    assert night.ledger("planes") == ledger
+    assert night.query("SELECT count(*), md5(string_agg(p::text, ',' ORDER BY p.tailnum)) FROM public.planes p") == rows
+    assert len(night.follower.runs_of("copy__planes__analytics")) == copies
+
+
+def test_a_copy_unpaused_after_two_missed_backups_loads_the_latest(night: Night) -> None:
+    night.until(lambda: all(run.ended for run in night.follower.runs_of("copy__planes__analytics")))
+    night.pause("copy__planes__analytics", True)
+    before = night.ledger("planes")
+    table = boto3.session.Session().resource("dynamodb", region_name="us-east-1").Table("planes")
+    for n in (1, 2):
+        table.put_item(Item={"tailnum": f"N-NEW-{n}", "model": "late"})
+        assert night.run("backup__planes").state == "success"
+    assert night.ledger("planes") == before
+    night.pause("copy__planes__analytics", False)
+    assert night.run("copy__planes__analytics").state == "success"
+    newest = night.sets("planes")[0]
+    assert night.ledger("planes") == [*before, newest.backup_id]
+    assert night.query("SELECT count(*) FROM public.planes") == [(newest.items,)]
+
+
+def test_clearing_a_backup_makes_a_new_set_and_leaves_the_old(night: Night) -> None:
+    run = night.run("backup__orders")
+    before = [one.backup_id for one in night.sets("orders")]
+    night.airflow.call(
+        "POST", f"/dags/backup__orders/dagRuns/{run.run_id}/clear", json={"dry_run": False, "only_failed": False}
+    )
+    again = Run("backup__orders", run.run_id)
+    night.until(lambda: len(night.sets("orders")) > len(before))
+    assert night.ended(again).state == "success"
+    after = [one.backup_id for one in night.sets("orders")]
+    assert set(before) < set(after)
+    assert len(after) == len(before) + 1
