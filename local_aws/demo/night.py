@@ -67,7 +67,7 @@ class Demo:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._servers:
+        with contextlib.suppress(OSError):  # nobody may be left to read it: the servers are stopped all the same
             self.console.print("stopping the servers …")
         with ThreadPoolExecutor(8) as pool:
             list(pool.map(Server.stop, reversed(self._servers)))
@@ -186,6 +186,8 @@ class Demo:
             migrate.check()
             raise DemoError(f"Airflow's database was not made in 180 s; see {migrate.log}")
         self._servers.remove(migrate)
+        self._marks = [mark for mark in self._marks if mark.pid != migrate.process.pid]
+        self._write_state()
 
     @property
     def pipelines(self) -> list[Pipeline]:
