@@ -13,7 +13,10 @@ from local_aws.server import LocalAws
 
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m local_aws", description=__doc__)
-    parser.add_argument("--port", type=int, default=0, help="port on 127.0.0.1 (default: a free one)")
+    parser.add_argument("--port", type=int, default=0, help="port (default: a free one)")
+    parser.add_argument(
+        "--host", default="127.0.0.1", help="address to listen on; other than the default only in a container"
+    )
     parser.add_argument("--postgres", metavar="DSN", help="database for the Redshift Data API's SQL")
     parser.add_argument("--region", default=REGION)
     parser.add_argument("--log", type=Path, metavar="FILE", help="write each request to this file")
@@ -22,11 +25,13 @@ def main(arguments: list[str] | None = None) -> int:
     ended = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: ended.set())
-    server = LocalAws(port=chosen.port, postgres=chosen.postgres, log=chosen.log, region=chosen.region)
+    server = LocalAws(
+        port=chosen.port, host=chosen.host, postgres=chosen.postgres, log=chosen.log, region=chosen.region
+    )
     try:
         server.start()
     except (OSError, SystemExit) as error:  # werkzeug ends the process itself when the port is taken
-        print(f"cannot listen on 127.0.0.1:{chosen.port}: {error}", file=sys.stderr)
+        print(f"cannot listen on {chosen.host}:{chosen.port}: {error}", file=sys.stderr)
         return 1
     if chosen.json:
         print(json.dumps(server.environment()))

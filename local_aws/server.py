@@ -95,21 +95,28 @@ class Handler(MotoRequestHandler):
 
 
 class LocalAws:
-    """The stand-in for AWS in this process, on 127.0.0.1.
+    """The stand-in for AWS in this process.
 
     State is in this process's memory and shared by all instances in it (moto's backends are global):
     start one a process.
 
-    :param port: 0 takes a free one.
+    :param port: 0 takes a free one. :param host: 127.0.0.1, but in a container, whose network is its own.
     :param postgres: DSN of the database in which the Redshift Data API runs its SQL; without it that API answers
         every statement with an error that says so.
     :param log: file that gets the server's log; None writes warnings to this process's logging only.
     """
 
     def __init__(
-        self, *, port: int = 0, postgres: str | None = None, log: Path | None = None, region: str = REGION
+        self,
+        *,
+        port: int = 0,
+        host: str = "127.0.0.1",
+        postgres: str | None = None,
+        log: Path | None = None,
+        region: str = REGION,
     ) -> None:
         self.region = region
+        self._host = host
         self._port = port
         self._log = log
         self._application = Application(postgres)
@@ -128,7 +135,7 @@ class LocalAws:
             logger.addHandler(handler)
             logger.setLevel(logging.DEBUG)
             logger.propagate = False
-        self._server = make_server("127.0.0.1", self._port, self._application, threaded=True, request_handler=Handler)
+        self._server = make_server(self._host, self._port, self._application, threaded=True, request_handler=Handler)
         self._server.daemon_threads = True  # type: ignore[attr-defined]
         # connections may stay open, so do not wait for their threads
         self._server.block_on_close = False  # type: ignore[attr-defined]

@@ -18,7 +18,10 @@ WIDTH, HEIGHT = 1280, 800
 
 def main() -> None:
     """Takes all pictures; ends with one line when something is missing."""
-    state_file, browser_path = ROOT / ".demo" / "state.json", shutil.which("chromium") or shutil.which("chromium-browser")
+    state_file, browser_path = (
+        ROOT / ".demo" / "state.json",
+        shutil.which("chromium") or shutil.which("chromium-browser"),
+    )
     if not state_file.is_file():
         sys.exit("screenshots: no demo runs; start one with `make demo`")
     if browser_path is None:
