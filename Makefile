@@ -1,7 +1,7 @@
 # `make help` lists the targets.
 PYTHON ?= python3
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-down demo-psql test lint lock
+.PHONY: help setup demo demo-down demo-psql mwaa screenshots test lint lock
 
 help: ## list the targets
 	@sed -n "s/^\\([a-z-]*\\):.*## \\(.*\\)/  \\1\\t\\2/p" Makefile | expand -t 14
@@ -9,7 +9,7 @@ help: ## list the targets
 setup: ## make .venv with everything pinned
 	@$(PYTHON) -E -s tools/setup.py
 
-demo: setup ## PostgreSQL, a stand-in for AWS and Airflow on this machine: one night of the pipelines, proved (DEMO_EXIT=1 ends by itself)
+demo: setup ## PostgreSQL, a stand-in for AWS and Airflow on this machine: one night, proved (DEMO_EXIT=1 ends by itself)
 	@.venv/bin/python -E -s -m local_aws.demo up
 
 demo-down: ## end a demo that runs, or what a killed one left
@@ -17,6 +17,12 @@ demo-down: ## end a demo that runs, or what a killed one left
 
 demo-psql: ## open the demo's database (ARGS="-c 'select 1'")
 	@.venv/bin/python -E -s -m local_aws.demo psql -- $(ARGS)
+
+mwaa: ## dist/mwaa: plugins.zip, dags and requirements.txt for Amazon MWAA
+	@$(PYTHON) -E -s tools/mwaa.py
+
+screenshots: setup ## the README's pictures, of the demo that runs now (needs Chromium)
+	@.venv/bin/python tools/screenshots.py
 
 test: setup ## lint, types, imports and all tests, with one summary (ARGS="tests/engine -k name" for some)
 	@.venv/bin/python tools/test.py $(ARGS)

@@ -15,7 +15,6 @@ COMPONENTS = {
     "Redis": ("redis-server",),
     "Java": ("java",),
     "Chromium": ("chromium",),
-    "Python 3.12": ("python3.12",),
 }
 
 
@@ -32,7 +31,7 @@ def environment() -> dict[str, str]:
         "SSL_CERT_FILE",
         "SSL_CERT_DIR",
         "TABLEKEEP_DYNAMODB_LOCAL",
-        "TABLEKEEP_CONSTRAINTS",
+        "TABLEKEEP_MWAA_PYTHON",
     )
     passed = {name: os.environ[name] for name in kept if name in os.environ}
     return passed | {
@@ -94,7 +93,7 @@ def main() -> None:
             ok, _ = step(name, [str(BIN / command[0]), *command[1:]])
             failed += not ok
             passed += ok
-    ok, output = step("tests", [str(BIN / "pytest"), "-q", "-n", "2", "--dist", "loadfile", *(arguments or tests)])
+    ok, output = step("tests", [str(BIN / "pytest"), "-q", "-n", "2", "--dist", "loadgroup", *(arguments or tests)])
     errors = counted(output, "failed") + counted(output, "error")
     failed += errors or (0 if ok else 1)
     passed += counted(output, "passed")

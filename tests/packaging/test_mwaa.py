@@ -15,6 +15,9 @@ PROJECT = Path(__file__).resolve().parents[2]
 
 PARSE = """
 import json, sys
+# the project is installed in this environment for development, and MWAA's is not
+sys.path[:] = [p for p in sys.path if not p.endswith("/plugins")]
+sys.meta_path[:] = [f for f in sys.meta_path if "editable" not in getattr(f, "__module__", str(f)).lower()]
 from airflow.dag_processing.dagbag import DagBag
 from airflow import plugins_manager
 bag = DagBag(sys.argv[1], bundle_name="dags-folder")
@@ -107,5 +110,4 @@ def test_every_dag_is_imported_as_mwaa_unpacks_it(built: Path, tmp_path: Path, p
     }
     expected |= {f"copy__{name}__{copy}" for name in ("flights", "orders") for copy in ("analytics", "dwh")}
     assert set(answer["dags"]) == expected
-    assert "tablekeep_plugin" in answer["modules"]
-    assert set(answer["modules"]) <= {"tablekeep_plugin", "tablekeep"}
+    assert answer["modules"] == ["tablekeep", "tablekeep_plugin"]
