@@ -200,3 +200,59 @@ def test_the_plugin_scan_registers_one_module_and_shadows_nothing(airflow_databa
     assert answer["errors"] == []
     assert answer["stdlib"] == [False, True]
     assert answer["heavy"] == []
+
+
+def test_every_option_of_a_pipeline_reaches_its_operator(pipelines: Any, dags: Any) -> None:
+    pipelines(
+        shop="""
+version: 1
+table: Shop_Orders
+region: eu-west-1
+aws_conn_id: aws_shop
+backup: {to: "s3://acme-backups/dynamodb", segments: 7, read_budget: 100, encryption: alias/backups, bucket_owner: "123456789012"}
+verify: {level: checksum}
+copies:
+  - {name: pg, to: postgres, conn_id: analytics_pg, table: public.orders}
+  - {name: dwh, to: redshift, cluster: big, db_user: loader, database: prod, table: public.orders, region: eu-central-1, aws_conn_id: aws_dwh,
+     iam_role: "arn:aws:iam::123456789012:role/copy"}
+drill: {objectives: {rto: 2h, rpo: 1d}, max_wcu: 50, aws_conn_id: aws_drill, region: eu-west-2}
+restore: {max_wcu: 60, aws_conn_id: aws_restore, region: eu-west-3}
+"""
+    )
+    found = dags()
+
+    def task(dag_id: str, name: str) -> dict[str, Any]:
+        return vars(found[dag_id].get_task(name))
+
+    where = {"aws_conn_id": "aws_shop", "region_name": "eu-west-1"}
+    source = where | {"table": "Shop_Orders", "to": "s3://acme-backups/dynamodb"}
+    expected = {
+        ("backup__shop", "backup"): source
+        | {"segments": 7, "read_budget": 100.0, "encryption": "alias/backups", "bucket_owner": "123456789012"},
+        ("backup__shop", "verify"): where | {"level": "full", "bucket_owner": "123456789012"},
+        ("backup__shop", "publish"): where | {"bucket_owner": "123456789012"},
+        ("verify__shop", "verify"): source | {"level": "checksum", "bucket_owner": "123456789012"},
+        ("copy__shop__pg", "copy"): source
+        | {"conn_id": "analytics_pg", "target_table": "public.orders", "mode": "replace"},
+        ("copy__shop__dwh", "copy"): source
+        | {
+            "cluster": "big",
+            "db_user": "loader",
+            "database": "prod",
+            "redshift_conn_id": "aws_dwh",
+            "redshift_region_name": "eu-central-1",
+        },
+        ("drill__shop", "drill"): source
+        | {
+            "rto_seconds": 7200.0,
+            "rpo_seconds": 86400.0,
+            "max_wcu": 50.0,
+            "target_aws_conn_id": "aws_drill",
+            "target_region_name": "eu-west-2",
+        },
+        ("restore__shop", "plan"): source | {"target_aws_conn_id": "aws_restore", "target_region_name": "eu-west-3"},
+        ("restore__shop", "restore"): where | {"target_aws_conn_id": "aws_restore", "target_region_name": "eu-west-3"},
+    }
+    for (dag_id, name), options in expected.items():
+        values = task(dag_id, name)
+        assert {option: values.get(option) for option in options} == options, (dag_id, name)
