@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import boto3
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -24,8 +25,23 @@ def find_jar() -> Path | None:
     return found[0] if found else None
 
 
+@pytest.fixture
+def dynamodb_local_endpoint(dynamodb_local_server: str) -> str:
+    """Its URL; it has no tables."""
+    client = boto3.client(
+        "dynamodb",
+        endpoint_url=dynamodb_local_server,
+        region_name="us-east-1",
+        aws_access_key_id="x",
+        aws_secret_access_key="x",
+    )
+    for name in client.list_tables()["TableNames"]:
+        client.delete_table(TableName=name)
+    return dynamodb_local_server
+
+
 @pytest.fixture(scope="session")
-def dynamodb_local_endpoint() -> Iterator[str]:
+def dynamodb_local_server() -> Iterator[str]:
     """Its URL. It cannot be told to listen on the loopback only; it runs for the tests' time alone."""
     jar, java = find_jar(), shutil.which("java")
     if jar is None or java is None:
