@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import IO, Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from tablekeep.engine.backups.location import SetLocation
@@ -21,7 +22,8 @@ ROW_GROUP_BYTES = 16 * 1024 * 1024
 PART_BYTES = 128 * 1024 * 1024
 """Stored bytes after which a new part begins."""
 SPOOL_BYTES = 32 * 1024 * 1024
-_COMPRESSION = "zstd"
+_COMPRESSION, _LEVEL = "zstd", 1
+"""Level 3 takes 8 % more CPU for 3 % less on S3 (benchmarks/export.py)."""
 
 
 class _CountedFile:
@@ -71,7 +73,8 @@ class PartWriter:
         self._schema = layout.arrow_schema().with_metadata(metadata)
         self._sink = store.open_write(location.key(name))
         self._file = _CountedFile(self._sink)
-        self._writer = pq.ParquetWriter(self._file, self._schema, compression=_COMPRESSION, compression_level=3)
+        self._layout = layout
+        self._writer: Any = None
         self._batches: list[Any] = []
         self._pending = self._raw = self._rows = self._total = 0
         self._first = self._last = b""
@@ -96,9 +99,16 @@ class PartWriter:
     def _flush(self) -> None:
         if self._batches:
             table = pa.Table.from_batches(self._batches).replace_schema_metadata(self._schema.metadata)
+            if self._writer is None:
+                self._open(_repeating(table, self._layout))
             self._writer.write_table(table, row_group_size=max(1, table.num_rows))
         self._batches.clear()
         self._pending = 0
+
+    def _open(self, dictionary: list[str]) -> None:
+        self._writer = pq.ParquetWriter(
+            self._file, self._schema, compression=_COMPRESSION, compression_level=_LEVEL, use_dictionary=dictionary
+        )
 
     def finish(self) -> Part:
         """Closes the file, makes it visible and compares what the store answers with what was sent.
@@ -106,6 +116,8 @@ class PartWriter:
         :raises IntegrityError: when the store holds something else; the object is left for the sweeper and named by no manifest.
         """
         self._flush()
+        if self._writer is None:
+            self._open([])
         self._writer.close()
         stored = self._sink.finish()
         key = self._location.key(self._name)
@@ -133,6 +145,19 @@ class PartWriter:
         """Gives up; nothing stays in the store."""
         self._batches.clear()
         self._sink.abort()
+
+
+def _repeating(table: Any, layout: Layout) -> list[str]:
+    """The columns of text in which values repeat, as Parquet names their leaves: a dictionary pays there, and costs elsewhere."""
+    found = []
+    for column in layout.columns:
+        if column.type in ("S", "SS"):
+            values = table.column(column.column)
+            if column.type == "SS":
+                values = pc.list_flatten(values)
+            if pc.count_distinct(values).as_py() * 2 < len(values):
+                found.append(column.column if column.type == "S" else f"{column.column}.list.element")
+    return found
 
 
 def fetch_part(store: Store, manifest: Manifest, part: Part) -> IO[bytes]:

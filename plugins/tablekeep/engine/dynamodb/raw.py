@@ -104,6 +104,8 @@ class RawClient:
         )
         self.model = self._client.meta.service_model
         name = self.model.service_id.hyphenize()
+        if attempts == 1:  # its handler would take the checksum of each answer once more, to try again or not
+            self._client.meta.events.unregister(f"needs-retry.{name}", unique_id=f"retry-config-{name}")
         self._client.meta.events.register(f"before-parameter-build.{name}", _take_body)
         self._client.meta.events.register(f"before-call.{name}", _put_body)
 

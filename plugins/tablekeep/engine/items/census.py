@@ -103,19 +103,22 @@ class Census:
             elif kind == "SS" or kind == "BS":
                 count.max_bytes = max(count.max_bytes, *(len(member.encode()) for member in content))
 
+    def add_count(self, name: str, kind: str, count: TypeCount) -> None:
+        """Adds what was counted of one type of one attribute elsewhere."""
+        types = self.attributes.get(name)
+        if types is None:
+            if len(self.attributes) >= MAX_NAMES:
+                self.others[kind] = self.others.get(kind, 0) + count.count
+                return
+            types = self.attributes[name] = {}
+        types.setdefault(kind, TypeCount()).merge(count)
+
     def merge(self, other: "Census") -> None:
         """Adds another census. Names beyond the limit go to `others`, so the order of merging may decide which."""
         self.items += other.items
         for name, types in other.attributes.items():
-            mine = self.attributes.get(name)
-            if mine is None:
-                if len(self.attributes) >= MAX_NAMES:
-                    for kind, count in types.items():
-                        self.others[kind] = self.others.get(kind, 0) + count.count
-                    continue
-                mine = self.attributes[name] = {}
             for kind, count in types.items():
-                mine.setdefault(kind, TypeCount()).merge(count)
+                self.add_count(name, kind, count)
         for kind, values in other.others.items():
             self.others[kind] = self.others.get(kind, 0) + values
 

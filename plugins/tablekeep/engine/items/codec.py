@@ -22,8 +22,14 @@ from tablekeep.engine.items.canonical import (
     parse_item,
 )
 from tablekeep.engine.items.census import Census, fits_int64
-from tablekeep.engine.items.hashing import Hasher
+from tablekeep.engine.items.hashing import Hasher, buckets_as_json, buckets_from_json
 from tablekeep.engine.items.layout import DECIMAL_DIGITS, REST, Column, Layout
+from tablekeep.engine.items.pages import OddPage, PageEncoder, PageResult
+from tablekeep.engine.items.shapes import SAMPLE, Learned
+
+NO_MATCH = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+FEW = 8
+"""Fewer items than this are not worth a shape."""
 
 
 @dataclass(slots=True)
@@ -57,6 +63,8 @@ class Encoder:
     """Encodes the items of one segment; keeps the census, the hash and the columns' counts of all it has seen.
 
     Not shared between threads. `merge` joins the counts of another segment's encoder of the same layout.
+
+    :ivar learned: what is known of the items' shapes; may be shared by encoders.
     """
 
     layout: Layout
@@ -64,16 +72,104 @@ class Encoder:
     census: Census = field(default_factory=Census)
     hasher: Hasher = field(default_factory=Hasher)
     rest_rows: int = 0
+    learned: Learned | None = None
 
     def __post_init__(self) -> None:
         self.counts = {column.column: ColumnCounts() for column in self.layout.columns}
         self._schema = self.layout.arrow_schema()
+        self.learned = self._learned = self.learned or Learned(self.key_names)
+        self._pages: PageEncoder | None = None
 
     def encode(self, items: Iterable[bytes | msgspec.Raw]) -> Encoded:
-        """Encodes items given as wire JSON.
+        """Encodes items given as wire JSON: those that match the shape learned so far column by column, the others one by one.
 
-        :raises ItemError: for the first item that no table can hold; nothing of the call is counted as written then.
+        :raises ItemError: for an item that no table can hold; the encoder is of no further use then.
         """
+        given = list(items)
+        if len(given) < FEW:
+            return self._one_by_one(given)
+        if self._learned.type is None:
+            self._learn(given)
+        try:
+            return self._counted(self._encoder().encode(given))
+        except OddPage:
+            return self._one_by_one(given)
+        except NO_MATCH:
+            return self._some(given)
+
+    def _some(self, given: list[bytes | msgspec.Raw]) -> Encoded:
+        """Items of which not all match."""
+        rows, odd = self._matching(given)
+        if len(odd) * 4 > len(given):
+            self._learn([given[row] for row in odd])
+            rows, odd = self._matching(given)
+        if len(rows) < FEW:
+            return self._one_by_one(given)
+        try:
+            page = self._encoder().encode([given[row] for row in rows])
+        except (OddPage, *NO_MATCH):  # no match: another thread has learned meanwhile
+            return self._one_by_one(given)
+        if not odd:
+            return self._counted(page)
+        others = self._one_by_one([given[row] for row in odd])  # may raise: nothing of the page is counted yet
+        return self._joined(self._counted(page), rows, others, odd)
+
+    def _encoder(self) -> PageEncoder:
+        kind = self._learned.type
+        assert kind is not None
+        if self._pages is None or self._pages.type is not kind:
+            self._pages = PageEncoder(self.layout, kind)
+        if not kind.usable:
+            raise OddPage
+        return self._pages
+
+    def _learn(self, items: Sequence[bytes | msgspec.Raw]) -> None:
+        """Learns a shape from some of the items, and all that was learned before."""
+        step = max(1, len(items) // SAMPLE)
+        self._learned.learn(parse_item(raw) for raw in items[::step])
+
+    def _matching(self, items: Sequence[bytes | msgspec.Raw]) -> tuple[list[int], list[int]]:
+        """The rows of the items that match the shape, and those of the others."""
+        kind = self._learned.type
+        assert kind is not None
+        rows, odd = list[int](), list[int]()
+        for row, raw in enumerate(items):
+            try:
+                kind.decode_one(raw)
+                rows.append(row)
+            except NO_MATCH:
+                odd.append(row)
+        return rows, odd
+
+    def _counted(self, page: PageResult) -> Encoded:
+        """The page as a batch; everything of it is counted."""
+        arrays = [*page.arrays, pa.ExtensionArray.from_storage(pa.json_(pa.string()), pa.array(page.rest, pa.string()))]
+        batch = pa.RecordBatch.from_arrays(arrays, schema=self._schema)
+        page.count_into(self.census)
+        total = self.hasher.add_page(page.digests, page.keys)
+        self.rest_rows += len(page.rest) - page.rest.count(None)
+        for name, nulls in page.nulls.items():
+            self.counts[name].nulls += nulls
+        for name, misfits in page.misfits.items():
+            self.counts[name].misfits += misfits
+        return Encoded(batch, page.raw_bytes, total, page.keys[0], page.keys[-1])
+
+    def _joined(self, page: Encoded, rows: list[int], others: Encoded, odd: list[int]) -> Encoded:
+        """Both in the order in which their items were given."""
+        order = sorted(range(len(rows) + len(odd)), key=(rows + odd).__getitem__)
+        table = pa.Table.from_batches([page.batch, others.batch]).take(pa.array(order, pa.int64())).combine_chunks()
+        first = page if rows[0] < odd[0] else others
+        last = page if rows[-1] > odd[-1] else others
+        return Encoded(
+            table.to_batches()[0],
+            page.raw_bytes + others.raw_bytes,
+            page.total + others.total,
+            first.first_key,
+            last.last_key,
+        )
+
+    def _one_by_one(self, items: Sequence[bytes | msgspec.Raw]) -> Encoded:
+        """The general path: knows every legal item."""
         columns = self.layout.columns
         cells: list[list[Any]] = [[] for _ in columns]
         rest_cells: list[str | None] = []
@@ -129,6 +225,25 @@ class Encoder:
             mine.nulls += counts.nulls
             mine.misfits += counts.misfits
             mine.numbers_missed += counts.numbers_missed
+
+    def counts_as_json(self) -> dict[str, Any]:
+        """All counts, for `restore`."""
+        return {
+            "census": self.census.as_json(),
+            "buckets": buckets_as_json(self.hasher.buckets),
+            "rest_rows": self.rest_rows,
+            "columns": {name: [one.nulls, one.misfits, one.numbers_missed] for name, one in self.counts.items()},
+        }
+
+    def restore(self, document: dict[str, Any]) -> None:
+        """Goes on from the counts that `counts_as_json` gave.
+
+        :raises ValueError, KeyError, TypeError: for another document.
+        """
+        self.census = Census.from_json(document["census"])
+        self.hasher = Hasher.of(buckets_from_json(document["buckets"]))
+        self.rest_rows = int(document["rest_rows"])
+        self.counts = {name: ColumnCounts(*figures) for name, figures in document["columns"].items()}
 
     @property
     def numbers_missed(self) -> int:

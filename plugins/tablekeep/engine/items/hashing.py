@@ -6,7 +6,7 @@ A sum, not an exclusive-or: an item present twice must not vanish. It stops acci
 
 import hashlib
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -79,6 +79,24 @@ class Hasher:
         self._counts[bucket] += 1
         self._totals[bucket] += value
         return value
+
+    def add_page(self, digests: Sequence[bytes], keys: Sequence[bytes]) -> int:
+        """Adds many items, given by their SHA-256 and canonical keys in the same order, and returns the sum of their hashes."""
+        counts, totals = self._counts, self._totals
+        values = list(map(int.from_bytes, digests))  # big-endian, by default
+        for value, check in zip(values, map(zlib.crc32, keys), strict=True):
+            bucket = check & 0xFF
+            totals[bucket] += value
+            counts[bucket] += 1
+        return sum(values)
+
+    @staticmethod
+    def of(buckets: Sequence[ContentHash]) -> "Hasher":
+        """One that has seen what these 256 buckets hold."""
+        hasher = Hasher()
+        hasher._counts = [one.count for one in buckets]
+        hasher._totals = [one.total for one in buckets]
+        return hasher
 
     def merge(self, other: "Hasher") -> None:
         """Adds all that `other` has seen."""
