@@ -1,6 +1,7 @@
 """Where AWS clients come from: one place for sessions, Regions, endpoints, retries and time limits."""
 
 import threading
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import boto3
@@ -33,6 +34,15 @@ class Clients(Protocol):
 RETRIES = {"mode": "standard", "total_max_attempts": 8}
 
 
+@dataclass(frozen=True)
+class ClientSource:
+    """How to make the same clients again, in another process: nothing secret, boto3 finds the credentials there too."""
+
+    region: str
+    profile: str | None
+    endpoints: dict[str, str]
+
+
 class SessionClients:
     """Clients of one boto3 session: credentials, Region and endpoints as boto3 finds them
     (`AWS_ENDPOINT_URL`, `AWS_ENDPOINT_URL_DYNAMODB`, profiles).
@@ -62,6 +72,7 @@ class SessionClients:
                 "give --region, or set AWS_REGION or a profile's region",
             )
         self._region = chosen
+        self._profile, self._foreign = profile, session is not None
         self._endpoints = endpoints or {}
         self._lock = threading.Lock()
         self._cache: dict[tuple[str, str], Any] = {}
@@ -70,6 +81,16 @@ class SessionClients:
     @property
     def region(self) -> str:
         return self._region
+
+    @property
+    def source(self) -> ClientSource | None:
+        """How to make them again; None for those of a session that was given."""
+        return None if self._foreign else ClientSource(self._region, self._profile, self._endpoints)
+
+    @staticmethod
+    def of(source: ClientSource) -> "SessionClients":
+        """The clients again."""
+        return SessionClients(region=source.region, profile=source.profile, endpoints=source.endpoints)
 
     @property
     def session(self) -> boto3.session.Session:

@@ -4,6 +4,8 @@ permanent: the same call fails again (bad input, a missing permission) · transi
 throttled: transient, and slower is better · integrity: data differs from what it must be; never retried, never ignored.
 """
 
+from typing import Any
+
 
 class TablekeepError(Exception):
     """What failed, for which thing, why, and what to do next.
@@ -18,6 +20,10 @@ class TablekeepError(Exception):
     def __init__(self, what: str, why: str, todo: str = "") -> None:
         self.what, self.why, self.todo = what, why, todo
         super().__init__(what, why, todo)
+
+    def __reduce__(self) -> Any:
+        """Errors travel between processes, whatever arguments their class takes."""
+        return _again, (type(self), self.what, self.why, self.todo)
 
     def __str__(self) -> str:
         text = f"{self.what}: {self.why.rstrip('.')}."
@@ -37,6 +43,12 @@ class TablekeepError(Exception):
             "why": self.why,
             "todo": self.todo,
         }
+
+
+def _again(kind: type[TablekeepError], what: str, why: str, todo: str) -> TablekeepError:
+    error = kind.__new__(kind)
+    TablekeepError.__init__(error, what, why, todo)
+    return error
 
 
 class PermanentError(TablekeepError):

@@ -285,8 +285,8 @@ def test_a_page_that_ends_where_it_began_is_no_endless_loop() -> None:
 def test_a_segment_that_was_not_read_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     whole = ParallelScan._scan_segment
 
-    def loses_one(self: ParallelScan, segment: int, on_page: Any) -> SegmentReport:
-        report = whole(self, segment, on_page)
+    def loses_one(self: ParallelScan, segment: int, key: Any, on_page: Any) -> SegmentReport:
+        report = whole(self, segment, key, on_page)
         self._segments += segment == 0
         return report
 

@@ -71,7 +71,7 @@ def test_an_empty_table_is_a_valid_backup(aws: Any) -> None:
 def test_numbers_that_the_sample_did_not_suggest_are_in_their_column_anyway(
     aws: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tablekeep.engine.export.table.SAMPLED_SEGMENTS", 0)
+    monkeypatch.setattr("tablekeep.engine.export.begin.SAMPLED_SEGMENTS", 0)
     items = [{"pk": {"S": f"p{n}"}, "sk": {"N": "1.5" if n else "7"}} for n in range(9)]
     make_table(aws, "numbers", items)
     report = export("numbers", segments=3)
@@ -369,3 +369,11 @@ def test_the_newest_verified_set_stays_so_after_a_lighter_look_and_not_after_a_b
     store.delete(opened(new).manifest.location.key(part.name))
     look(new, "list")
     assert chosen() == old
+
+
+def test_several_processes_make_the_same_backup(aws: Any) -> None:
+    make_table(aws, "orders", orders(60))
+    alone, together = export("orders", segments=5), export("orders", segments=5, workers=2)
+    assert together.content_hash == alone.content_hash
+    assert together.segments == 5
+    assert verify(together.backup).ok

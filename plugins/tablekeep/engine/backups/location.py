@@ -11,6 +11,7 @@ from tablekeep.engine.names import parse_s3
 FORMAT_FOLDER = "v1"
 MANIFEST = "manifest.json"
 RECORDS = "_records"
+STATE = "_state"
 
 _BACKUP_ID = re.compile(r"[0-9]{8}T[0-9]{6}Z-[0-9a-f]{8}\Z")
 _PART = re.compile(r"data/part-[0-9]{5}-[0-9]{6}-[0-9]+\.parquet\Z")

@@ -99,11 +99,14 @@ def publish(store: Store, manifest: Manifest) -> Manifest:
     try:
         store.put(manifest.location.manifest_key, text, if_absent=True)
     except AlreadyExistsError:
-        raise PermanentError(
-            f"publishing {manifest.uri}",
-            "another worker has published this backup already",
-            "verify it; this attempt changed nothing",
-        ) from None
+        if (
+            store.get(manifest.location.manifest_key, max_bytes=MAX_BYTES) != text
+        ):  # else ours: only its answer was lost
+            raise PermanentError(
+                f"publishing {manifest.uri}",
+                "another worker has published this backup already",
+                "verify it; this attempt changed nothing",
+            ) from None
     return parse_manifest(store.get(manifest.location.manifest_key), manifest.location)
 
 

@@ -3,20 +3,42 @@
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any, Protocol
 
 from tablekeep.engine.clock import Clock
 from tablekeep.engine.dynamodb.settings import TableSettings
 from tablekeep.engine.errors import BadInputError
 
 
+class Cell(Protocol):
+    """Two numbers (balance, time of the last filling) under a lock: a list of this process, or memory that processes share
+    (`multiprocessing.Array("d", 2)`)."""
+
+    def get_lock(self) -> Any: ...
+
+    def __getitem__(self, index: int, /) -> float: ...
+
+    def __setitem__(self, index: int, value: float, /) -> None: ...
+
+
+class _OwnCell(list[float]):
+    def __init__(self) -> None:
+        super().__init__((0.0, 0.0))
+        self._lock = threading.Lock()
+
+    def get_lock(self) -> Any:
+        return self._lock
+
+
 class TokenBucket:
-    """Capacity units at `rate_per_second`, bursts limited to one second's worth; safe to share between threads.
+    """Capacity units at `rate_per_second`, bursts limited to one second's worth; safe to share between threads, and between
+    processes of one machine that are given the same `cell`.
 
     What a request costs is known only afterwards, so the balance may go below zero by what is in flight; then everybody waits
     until it is positive again. Over any time t the cost is at most rate · (t + 1 s) plus the requests in flight.
     """
 
-    def __init__(self, rate_per_second: float, clock: Clock) -> None:
+    def __init__(self, rate_per_second: float, clock: Clock, cell: Any = None) -> None:
         if not rate_per_second > 0:
             raise BadInputError(
                 "setting a budget",
@@ -25,9 +47,10 @@ class TokenBucket:
             )
         self.rate_per_second = float(rate_per_second)
         self._clock = clock
-        self._lock = threading.Lock()
-        self._balance = self.rate_per_second
-        self._filled_at = clock.monotonic()
+        self._cell: Cell = cell if cell is not None else _OwnCell()
+        with self._cell.get_lock():
+            if not self._cell[1]:  # nobody has begun
+                self._cell[0], self._cell[1] = self.rate_per_second, clock.monotonic() or 1e-9
 
     def acquire(self, expected: float, sleep: Callable[[float], None] | None = None) -> None:
         """Waits until the balance is positive, then takes `expected` units from it.
@@ -37,24 +60,24 @@ class TokenBucket:
         """
         wait = sleep or self._clock.sleep
         while True:
-            with self._lock:
-                self._fill()
-                if self._balance > 0:
-                    self._balance -= expected
+            with self._cell.get_lock():
+                balance = self._filled()
+                if balance > 0:
+                    self._cell[0] = balance - expected
                     return
-                missing = -self._balance / self.rate_per_second
+                missing = -balance / self.rate_per_second
             wait(max(missing, 0.001))
 
     def settle(self, expected: float, actual: float) -> None:
         """Replaces the `expected` cost of an acquired request by the `actual` one."""
-        with self._lock:
-            self._fill()
-            self._balance = min(self.rate_per_second, self._balance + expected - actual)
+        with self._cell.get_lock():
+            self._cell[0] = min(self.rate_per_second, self._filled() + expected - actual)
 
-    def _fill(self) -> None:
+    def _filled(self) -> float:
         now = self._clock.monotonic()
-        self._balance = min(self.rate_per_second, self._balance + (now - self._filled_at) * self.rate_per_second)
-        self._filled_at = now
+        balance = min(self.rate_per_second, self._cell[0] + (now - self._cell[1]) * self.rate_per_second)
+        self._cell[0], self._cell[1] = balance, now
+        return balance
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,6 +30,11 @@ class Halt:
         """Calls the work off."""
         self._event.set()
 
+    @property
+    def called(self) -> bool:
+        """Whether the work is called off."""
+        return self._event.is_set()
+
     def check(self) -> None:
         """:raises Halted: when the work is called off."""
         if self._event.is_set():

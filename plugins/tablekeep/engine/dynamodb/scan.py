@@ -1,10 +1,9 @@
 """A table read by parallel scan: every segment to its end, by a few workers, within a budget."""
 
-import queue
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from tablekeep.engine.clock import Clock
@@ -21,6 +20,20 @@ PAGE_RCU = 128.0
 TABLE_CHECK_SECONDS = 60.0
 
 OnPage = Callable[[int, Page], None]
+Take = Callable[[], tuple[int, bytes | None] | None]
+"""Gives the next segment to read, with the key after which to begin (raw JSON; None: at its beginning); None when none is left.
+Called from several threads."""
+
+
+def _in_turn(segments: Iterator[int]) -> Take:
+    lock = threading.Lock()
+
+    def take() -> tuple[int, bytes | None] | None:
+        with lock:
+            number = next(segments, None)
+        return None if number is None else (number, None)
+
+    return take
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +55,8 @@ class SegmentReport:
 
 @dataclass(frozen=True, slots=True)
 class ScanReport:
-    """All segments, in order, each read to its end; how many requests were throttled, and how many sent again for any cause."""
+    """The segments that were read, in order, each to its end; how many requests were throttled, and how many sent again for any
+    cause."""
 
     segments: tuple[SegmentReport, ...]
     throttles: int
@@ -70,19 +84,13 @@ class ScanReport:
         return max(part.ended_at for part in self.segments)
 
 
-@dataclass(frozen=True, slots=True)
-class _First:
-    page: Page
-    started_at: datetime
-    ended_at: datetime
-
-
 class ParallelScan:
     """One reading of one table.
 
     A page that was throttled or lost is asked for again with its own key; nothing read before is read twice.
 
-    :param segments: 1 … 1,000,000; at most `workers` (1 … 4) are read at a time.
+    :param segments: of the whole table, 1 … 1,000,000; at most `workers` (1 … 4) are read at a time.
+    :param take: gives out the segments to read; default: all of them. The caller knows then which were read.
     :param budget: read capacity units a second for all workers together.
     :param no_progress_seconds: how long one page may fail before the scan does.
     :param table_id: when given, checked once a minute and at the end: a table made anew under the same name is another table.
@@ -101,6 +109,7 @@ class ParallelScan:
         no_progress_seconds: float = NO_PROGRESS_SECONDS,
         progress: Progress | None = None,
         table_id: str | None = None,
+        take: Take | None = None,
     ) -> None:
         if not 1 <= segments <= MOST_SEGMENTS:
             raise BadInputError(
@@ -109,11 +118,12 @@ class ParallelScan:
         self._wire, self._table, self._segments, self._clock = wire, table, segments, clock
         self._consistent, self._budget, self._limit = consistent, budget, no_progress_seconds
         self._workers = max(1, min(workers, MOST_WORKERS, segments))
+        self._take, self._all = take or _in_turn(iter(range(segments))), take is None
         self._progress: Progress = progress or NoProgress()
         self._table_id = table_id
         self._halt, self._brake = Halt(clock), Brake(clock)
         self._lock = threading.Lock()
-        self._first: dict[int, _First] = {}
+        self._first: dict[int, Page] = {}
         self._reports: dict[int, SegmentReport] = {}
         self._throttles = self._retries = 0
         self._said: set[str] = set()
@@ -130,10 +140,12 @@ class ParallelScan:
         if not 0 <= segment < self._segments:
             raise BadInputError(f"scanning table {self._table}", f"there is no segment {segment} of {self._segments}")
         if segment not in self._first:
-            started_at = self._clock.now()
-            page = self._read(segment, None)
-            self._first[segment] = _First(page, started_at, self._clock.now())
-        return self._first[segment].page
+            self._first[segment] = self._read(segment, None)
+        return self._first[segment]
+
+    def give_first_page(self, segment: int, page: Page) -> None:
+        """A page that another scan of the table has read with `first_page`: not asked for again."""
+        self._first[segment] = page
 
     def run(self, on_page: OnPage, *, on_end: Callable[[int], None] | None = None) -> ScanReport:
         """Reads all segments to their ends; may be called once.
@@ -147,12 +159,9 @@ class ParallelScan:
         if self._ran:
             raise RuntimeError("a ParallelScan runs once")
         self._ran = True
-        todo: queue.SimpleQueue[int] = queue.SimpleQueue()
-        for segment in range(self._segments):
-            todo.put(segment)
         with ThreadPoolExecutor(self._workers, thread_name_prefix="scan") as pool:
             try:
-                futures = [pool.submit(self._work, todo, on_page, on_end) for _ in range(self._workers)]
+                futures = [pool.submit(self._work, on_page, on_end) for _ in range(self._workers)]
                 wait(futures, return_when=FIRST_EXCEPTION)
             finally:  # the failure of one, or an interrupt of the caller, stops all; leaving the block waits for them
                 if not all(future.done() and not future.exception() for future in futures):
@@ -161,21 +170,18 @@ class ParallelScan:
             raise self._failure
         self._check_table()
         unread = self._segments - len(self._reports)
-        if unread:
+        if unread and self._all:
             raise IntegrityError(
                 f"scanning table {self._table}", f"{unread} of {self._segments} segments were not read to their ends"
             )
-        ordered = tuple(self._reports[segment] for segment in range(self._segments))
+        ordered = tuple(report for _, report in sorted(self._reports.items()))
         return ScanReport(ordered, self._throttles, self._retries)
 
-    def _work(self, todo: "queue.SimpleQueue[int]", on_page: OnPage, on_end: Callable[[int], None] | None) -> None:
+    def _work(self, on_page: OnPage, on_end: Callable[[int], None] | None) -> None:
         try:
-            while True:
-                try:
-                    segment = todo.get_nowait()
-                except queue.Empty:
-                    return
-                report = self._scan_segment(segment, on_page)
+            while not self._halt.called and (taken := self._take()) is not None:
+                segment, start = taken
+                report = self._scan_segment(segment, start, on_page)
                 if on_end is not None:
                     on_end(segment)
                 with self._lock:
@@ -187,26 +193,22 @@ class ParallelScan:
             self._halt.set()
             raise
 
-    def _scan_segment(self, segment: int, on_page: OnPage) -> SegmentReport:
-        started_at = self._clock.now()
+    def _scan_segment(self, segment: int, key: bytes | None, on_page: OnPage) -> SegmentReport:
+        started_at: datetime | None = None
         first = self._first.pop(segment, None)
-        if first is not None:
-            started_at = first.started_at
-        key: bytes | None = None
         pages = items = 0
         consumed = 0.0
         while True:
             self._halt.check()
-            if first is not None:
-                page, ended_at, first = first.page, first.ended_at, None
-            else:
-                page = self._read(segment, key)
-                ended_at = self._clock.now()
+            page, first = first or self._read(segment, key), None
+            started_at = started_at or page.asked_at
             pages, items, consumed = pages + 1, items + page.count, consumed + page.consumed
             on_page(segment, page)
             self._progress.advance(page.count, page.byte_count)
             if page.last_key is None:
-                return SegmentReport(segment, pages, items, consumed, started_at, ended_at)
+                assert started_at
+                assert page.answered_at
+                return SegmentReport(segment, pages, items, consumed, started_at, page.answered_at)
             if page.last_key == key:
                 raise IntegrityError(
                     f"scanning table {self._table}",
@@ -227,6 +229,7 @@ class ParallelScan:
             self._brake.wait(self._halt.sleep)
             if self._budget is not None:
                 self._budget.acquire(expected, self._halt.sleep)
+            asked_at = self._clock.now()
             try:
                 page = self._wire.scan(
                     self._table, segment=segment, total=self._segments, start_key=key, consistent=self._consistent
@@ -239,7 +242,7 @@ class ParallelScan:
                 self._settle(expected, 0.0)
                 raise
             self._settle(expected, page.consumed or _estimate(page, self._consistent))
-            return page
+            return replace(page, asked_at=asked_at, answered_at=self._clock.now())
 
     def _settle(self, expected: float, actual: float) -> None:
         if self._budget is not None:

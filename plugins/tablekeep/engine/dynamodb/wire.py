@@ -9,6 +9,7 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import botocore.exceptions
@@ -34,6 +35,8 @@ class WireThrottled(ThrottledError):
     :param reasons: `ThrottlingReasons[].reason` of the answer, such as `TableReadKeyRangeThroughputExceeded`; often empty.
     """
 
+    reasons: tuple[str, ...] = ()
+
     def __init__(self, what: str, why: str, todo: str = "", reasons: tuple[str, ...] = ()) -> None:
         super().__init__(what, why, todo)
         self.reasons = reasons
@@ -52,6 +55,7 @@ class Page:
     :param last_key: LastEvaluatedKey as raw JSON, to be sent back as it is; None at the segment's end.
     :param consumed: read capacity units.
     :param byte_count: of the answer's body.
+    :param asked_at, answered_at: when a scan sent the request and had the answer (aware, UTC).
     """
 
     items: list[msgspec.Raw]
@@ -60,6 +64,8 @@ class Page:
     last_key: bytes | None
     consumed: float
     byte_count: int
+    asked_at: datetime | None = None
+    answered_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,37 +1,32 @@
-"""Exports a table by parallel scan to a backup set."""
+"""Exports a table by parallel scan to a backup set: begin, read, finish.
 
+`export_table` does all three in one process, or with several processes of this machine. Workers elsewhere call the three by
+themselves (`begin_export`, `read_group`, `finish_group`), as Airflow's tasks do.
+"""
+
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from tablekeep.engine.backups.catalog import newest
-from tablekeep.engine.backups.location import SetLocation, Shelf, new_backup_id
-from tablekeep.engine.backups.manifest import ColumnFigures, Manifest, Part, Segment
-from tablekeep.engine.backups.parts import part_items
+from tablekeep.engine.backups.location import SetLocation, Shelf, new_backup_id, parse_manifest_uri
+from tablekeep.engine.backups.manifest import Manifest
 from tablekeep.engine.backups.s3 import S3Store
-from tablekeep.engine.backups.sets import open_backup, probe_conditional_writes, publish, put_file
+from tablekeep.engine.backups.sets import open_backup
 from tablekeep.engine.backups.store import AlreadyExistsError, Store
 from tablekeep.engine.clients import SessionClients
 from tablekeep.engine.clock import Clock, utc_text
 from tablekeep.engine.dynamodb.budget import TokenBucket
-from tablekeep.engine.dynamodb.budget import read_budget as parse_budget
-from tablekeep.engine.dynamodb.scan import ParallelScan, ScanReport
-from tablekeep.engine.dynamodb.settings import TableSettings, read_settings
-from tablekeep.engine.dynamodb.wire import Page, WireClient
-from tablekeep.engine.errors import BadInputError, IntegrityError
-from tablekeep.engine.export.segments import SegmentWriter
-from tablekeep.engine.items.canonical import canonical_attributes, parse_item
-from tablekeep.engine.items.census import Census
-from tablekeep.engine.items.codec import Encoder
-from tablekeep.engine.items.layout import Layout, decide
+from tablekeep.engine.errors import BadInputError
+from tablekeep.engine.export.begin import Begun, ExportOptions, begin, get_ready, unfinished
+from tablekeep.engine.export.finish import clear_state, finish_export
+from tablekeep.engine.export.plan import ExportPlan, load_plan
+from tablekeep.engine.export.read import in_turn, read_segments
+from tablekeep.engine.export.workers import MOST_PROCESSES, read_in_processes
 from tablekeep.engine.leases import Lease
-from tablekeep.engine.names import check_table_name, parse_s3
-from tablekeep.engine.progress import Progress
+from tablekeep.engine.progress import NoProgress, Progress
 
-MAX_SEGMENTS = 1_000_000
-SAMPLED_SEGMENTS = 4
-SEGMENT_BYTES = 256 * 1024 * 1024
-"""Table bytes a segment when nobody says how many; DynamoDB's own advice is one segment for 2 GB."""
+RESUME_NEWEST = "newest"
 
 
 @dataclass(frozen=True)
@@ -39,8 +34,9 @@ class ExportReport:
     """What an export made.
 
     :ivar backup: the manifest's URI. :ivar bytes: of the parts on S3. :ivar raw_bytes: of the canonical items.
-    :ivar consumed_rcu: read capacity units, as the service counted them.
+    :ivar consumed_rcu: read capacity units, as the service counted them, for what became part of the set.
     :ivar reused: an earlier try with the same backup id had published it already; nothing was read now.
+    :ivar resumed: an earlier try had begun it.
     """
 
     backup: str
@@ -59,6 +55,7 @@ class ExportReport:
     consumed_rcu: float
     verified: bool = False
     reused: bool = False
+    resumed: bool = False
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -73,8 +70,10 @@ def export_table(
     to: str,
     segments: int | None = None,
     read_budget: str | float | None = None,
+    workers: int = 1,
     as_of: datetime | None = None,
     backup_id: str | None = None,
+    resume: str | None = None,
     encryption: str | None = None,
     owner: str | None = None,
     actor: str,
@@ -84,52 +83,158 @@ def export_table(
 
     :param segments: 1 … 1,000,000; chosen by the table's size when None.
     :param read_budget: read capacity units a second over all segments, or a share of the table's capacity such as `"25%"`.
-    :param backup_id: given by a caller that must not make a second set when it is tried again: a set of that id is the result.
+    :param workers: processes of this machine.
+    :param backup_id: given by a caller that must not make a second set when it is tried again: a set of that id is the result, and
+        an unfinished one is gone on with.
+    :param resume: the backup id of an unfinished export to go on with, or `"newest"`.
     :raises BadInputError: before anything was written: unknown table, missing bucket, impossible options.
     :raises TransientError: while another export of the table runs; names its holder.
     :raises IntegrityError: when what was read, written and read back differ; no backup exists then.
     """
-    check_table_name(table)
-    bucket, root = parse_s3(to)
-    if segments is not None and not 1 <= segments <= MAX_SEGMENTS:
-        raise BadInputError(f"exporting the table {table}", f"{segments} segments are asked for", "give 1 to 1,000,000")
-    began, started = clock.monotonic(), clock.now()
-    settings = read_settings(clients, table, clock=clock)
-    allowed = None if read_budget is None else parse_budget(settings, read_budget)
-    store = S3Store(clients, bucket, owner=owner, encryption=encryption)
-    store.check()
-    probe_conditional_writes(store, root)
-    shelf = Shelf(bucket, root, settings.account, settings.region, "dynamodb", table)
-    location = shelf.set(backup_id or new_backup_id(as_of or started, clock))
-    if backup_id and store.head(location.manifest_key) is not None:
-        return replace(_report(open_backup(clients, location.uri, owner=owner).manifest), reused=True)
-    with Lease(store, shelf.lease_key, holder=actor, run=run, clock=clock, conflict=AlreadyExistsError) as lease:
-        before = newest(store, shelf, table_id=settings.table_id)
-        count = segments or max(1, min(1000, settings.size_bytes // SEGMENT_BYTES + 1))
-        if allowed:
-            progress.note(f"reading at most {allowed.explanation}")
-        budget = TokenBucket(allowed.rcu, clock) if allowed else None
-        scan = ParallelScan(
-            WireClient(clients), table, count, clock=clock, budget=budget, progress=progress, table_id=settings.table_id
+    if not 1 <= workers <= MOST_PROCESSES:
+        raise BadInputError(f"exporting the table {table}", f"{workers} workers", f"give 1 to {MOST_PROCESSES}")
+    began = clock.monotonic()
+    ready = get_ready(clients, clock, ExportOptions(table, to, segments, read_budget, encryption, owner))
+    store, shelf = ready.store, ready.shelf
+    if resume:
+        backup_id = unfinished(store, shelf) if resume == RESUME_NEWEST else resume
+    location = shelf.set(backup_id or new_backup_id(as_of or clock.now(), clock))
+    if backup_id and (found := _published(store, location, clients, owner)):
+        return replace(_report(found), reused=True)
+    if resume:
+        _planned(store, location)
+    lease = Lease(
+        store, shelf.lease_key, holder=actor, run=run, clock=clock, conflict=AlreadyExistsError, wait=_waiter(progress, resume)
+    )  # fmt: skip
+    with lease:
+        begun = begin(clients, clock, progress, ready, location, at_least=workers, as_of=as_of, run=run)
+        plan = begun.plan
+        assert plan
+        progress.phase("scan", plan.expected or None)
+        numbers = range(plan.segments)
+        if workers > 1 and plan.segments > 1:
+            read_in_processes(
+                clients, plan, numbers, min(workers, plan.segments), owner=owner, encryption=encryption, progress=progress,
+                rcu=plan.rcu,
+            )  # fmt: skip
+        else:
+            budget = TokenBucket(plan.rcu, clock) if plan.rcu else None
+            read_segments(
+                clients, store, plan, in_turn(numbers), clock=clock, progress=progress, budget=budget,
+                first_pages=begun.first_pages,
+            )  # fmt: skip
+        published = finish_export(store, plan, lease, clock=clock, progress=progress, actor=actor, run=run)
+    return replace(_report(published), seconds=round(clock.monotonic() - began, 3), resumed=begun.resumed)
+
+
+def begin_export(
+    *,
+    clients: SessionClients,
+    clock: Clock,
+    progress: Progress,
+    table: str,
+    to: str,
+    segments: int | None = None,
+    read_budget: str | float | None = None,
+    as_of: datetime | None = None,
+    backup_id: str,
+    encryption: str | None = None,
+    owner: str | None = None,
+    actor: str,
+    run: str,
+) -> Begun:
+    """Plans an export whose segments workers elsewhere will read; see `export_table` for the parameters and errors.
+
+    The table's lease is taken for the run and kept until `finish_group`.
+    """
+    ready = get_ready(clients, clock, ExportOptions(table, to, segments, read_budget, encryption, owner))
+    location = ready.shelf.set(backup_id)
+    if found := _published(ready.store, location, clients, owner):
+        return Begun(ready.store, location, ready.settings, published=found)
+    with _shared_lease(ready.store, ready.shelf, actor, run, clock):
+        return begin(clients, clock, progress, ready, location, as_of=as_of, run=run)
+
+
+def read_group(
+    *,
+    clients: SessionClients,
+    clock: Clock,
+    progress: Progress,
+    backup: str,
+    segments: Sequence[int],
+    share: float = 1.0,
+    encryption: str | None = None,
+    owner: str | None = None,
+    actor: str,
+    run: str,
+) -> dict[str, Any]:
+    """Reads some segments of an export that was begun; returns the `Tally`.
+
+    :param backup: the URI that the manifest will have. :param share: of the read budget, when several groups are read at a time.
+    :raises BadInputError: when there is no such unfinished export.
+    """
+    location = parse_manifest_uri(backup)
+    store = S3Store(clients, location.shelf.bucket, owner=owner, encryption=encryption)
+    plan = _planned(store, location)
+    budget = TokenBucket(plan.rcu * share, clock) if plan.rcu else None
+    progress.phase("scan", round(plan.expected * len(segments) / plan.segments) or None)
+    with _shared_lease(store, location.shelf, actor, run, clock):
+        tally = read_segments(
+            clients, store, plan, in_turn(list(segments)), clock=clock, progress=progress, budget=budget
         )
-        job = _Job(
-            store, location, settings, scan, before.layout if before else None, progress, int(clock.token(4), 16)
-        )
-        try:
-            read = job.scan()
-            manifest = job.manifest(read, started, clock, as_of or started, actor, run)
-            progress.phase("publish")
-            lease.check()
-            published = publish(store, manifest)
-        except BaseException:
-            job.abort()
-            raise
-    return replace(
-        _report(published),
-        seconds=round(clock.monotonic() - began, 3),
-        segments=count,
-        consumed_rcu=round(read.consumed, 1),
-    )
+    return asdict(tally)
+
+
+def finish_group(
+    *,
+    clients: SessionClients,
+    clock: Clock,
+    progress: Progress,
+    backup: str,
+    encryption: str | None = None,
+    owner: str | None = None,
+    actor: str,
+    run: str,
+) -> ExportReport:
+    """Publishes an export whose groups were read.
+
+    :raises TransientError: when a segment was not read to its end.
+    """
+    location = parse_manifest_uri(backup)
+    store = S3Store(clients, location.shelf.bucket, owner=owner, encryption=encryption)
+    if found := _published(store, location, clients, owner):
+        return replace(_report(found), reused=True)
+    plan = _planned(store, location)
+    with _shared_lease(store, location.shelf, actor, run, clock) as lease:
+        made = finish_export(store, plan, lease, clock=clock, progress=progress, actor=actor, run=run)
+        lease.release()
+    return _report(made)
+
+
+def _shared_lease(store: Store, shelf: Shelf, actor: str, run: str, clock: Clock) -> Lease:
+    return Lease(store, shelf.lease_key, holder=actor, run=run, clock=clock, conflict=AlreadyExistsError, shared=True)
+
+
+def _planned(store: Store, location: SetLocation) -> ExportPlan:
+    plan = load_plan(store, location)
+    if plan is None:
+        raise BadInputError(f"going on with {location.uri}", "no export was begun there", "begin it first")
+    return plan
+
+
+def _published(store: Store, location: SetLocation, clients: SessionClients, owner: str | None) -> Manifest | None:
+    """The manifest of a set that is published; what its export left of its state is cleared away."""
+    if store.head(location.manifest_key) is None:
+        return None
+    clear_state(store, location, NoProgress())
+    return open_backup(clients, location.uri, owner=owner).manifest
+
+
+def _waiter(progress: Progress, resume: str | None) -> Any:
+    """A person who resumes waits for the lease of the run that died; anybody else is told that the table is busy."""
+    if not resume:
+        return None
+    return lambda seconds, holder: progress.note(f"waiting {seconds:.0f} s for the lease of {holder} to run out")
 
 
 def _report(made: Manifest) -> ExportReport:
@@ -137,139 +242,5 @@ def _report(made: Manifest) -> ExportReport:
     return ExportReport(
         made.uri, made.backup_id, str(made.table["name"]), made.items, made.stored_bytes, made.raw_bytes, str(made.content),
         round((made.finished - made.started).total_seconds(), 3), len(made.segments), len(made.parts), utc_text(made.as_of),
-        utc_text(made.consistent[0]), utc_text(made.consistent[1]), 0.0,
+        utc_text(made.consistent[0]), utc_text(made.consistent[1]), round(made.run.get("consumed_rcu", 0.0), 1),
     )  # fmt: skip
-
-
-class _Job:
-    """The state of one export."""
-
-    def __init__(
-        self,
-        store: Store,
-        location: SetLocation,
-        settings: TableSettings,
-        scan: ParallelScan,
-        previous: Layout | None,
-        progress: Progress,
-        attempt: int,
-    ) -> None:
-        self._store, self._location, self._settings, self._scan = store, location, settings, scan
-        self._previous, self._progress, self._attempt = previous, progress, attempt
-        self._key = [(one.name, one.type) for one in settings.key_schema]
-        self._keys = list(settings.key_names)
-        self._writers: dict[int, SegmentWriter] = {}
-        self.layout: Layout | None = None
-
-    def scan(self) -> ScanReport:
-        """Samples, decides the columns, reads every segment to its end and writes its parts."""
-        self._progress.phase("scan", self._settings.item_count or None)
-        sample = Census()
-        for segment in range(min(SAMPLED_SEGMENTS, self._scan.segments)):
-            for raw in self._scan.first_page(segment).items:
-                sample.add(canonical_attributes(parse_item(raw)))
-        self.layout = decide(sample, self._key, self._previous)
-        self._writers = {
-            number: self._writer(number, self._attempt, self.layout) for number in range(self._scan.segments)
-        }
-        report = self._scan.run(self._page, on_end=self._finish)
-        for read in report.segments:
-            written = sum(part.rows for part in self._writers[read.segment].parts)
-            if written != read.items:
-                raise IntegrityError(
-                    f"exporting the table {self._settings.table}",
-                    f"segment {read.segment} read {read.items:,} items and wrote {written:,}",
-                )
-        if any(writer.encoder.numbers_missed for writer in self._writers.values()):
-            self._repair()
-        return report
-
-    def _writer(self, segment: int, attempt: int, layout: Layout) -> SegmentWriter:
-        return SegmentWriter(self._store, self._location, segment, attempt, Encoder(layout, self._keys))
-
-    def _page(self, segment: int, page: Page) -> None:
-        self._writers[segment].add(page.items)
-
-    def _finish(self, segment: int) -> None:
-        self._writers[segment].finish()
-
-    def _repair(self) -> None:
-        """Rewrites all parts under columns that hold every number, so that plain SQL on a column is right."""
-        census = Census()
-        for writer in self._writers.values():
-            census.merge(writer.encoder.census)
-        number = self._previous.schema + 1 if self._previous else 1
-        wider = replace(decide(census, self._key, self.layout), schema=number)
-        self._progress.phase("rewrite", census.items)
-        self._progress.note(
-            "some numbers do not fit the columns that the sample suggested; the parts are rewritten with wider ones"
-        )
-        for segment, old in sorted(self._writers.items()):
-            writer = self._writers[segment] = self._writer(segment, self._attempt + 1, wider)
-            view = _PartView(self._location, self.layout)  # type: ignore[arg-type]
-            for part in old.parts:
-                for items in part_items(self._store, view, part):  # type: ignore[arg-type]
-                    writer.add(items)
-                    self._progress.advance(len(items))
-            writer.finish()
-            for part in old.parts:
-                self._store.delete(self._location.key(part.name))
-        self.layout = wider
-
-    def manifest(
-        self, read: ScanReport, started: datetime, clock: Clock, as_of: datetime, actor: str, run: str
-    ) -> Manifest:
-        """Writes table.json and census.json, and puts everything together."""
-        assert self.layout is not None
-        whole = Encoder(self.layout, self._keys)
-        parts: list[Part] = []
-        for _, writer in sorted(self._writers.items()):
-            whole.merge(writer.encoder)
-            parts += writer.parts
-        settings = self._settings
-        files = (
-            put_file(self._store, self._location, "table", settings.as_document(), self._attempt),
-            put_file(self._store, self._location, "census", whole.census.as_json(), self._attempt),
-        )
-        return Manifest(
-            location=self._location,
-            table={"name": settings.table, "arn": settings.arn, "id": settings.table_id},
-            key=tuple(self._key),
-            engine="scan",
-            as_of=as_of,
-            consistent=(read.started_at, read.ended_at),
-            started=started,
-            finished=clock.now(),
-            content=whole.hasher.whole,
-            buckets=tuple(whole.hasher.buckets),
-            layout=self.layout,
-            columns={name: ColumnFigures(one.nulls, one.misfits) for name, one in whole.counts.items()},
-            rest_rows=whole.rest_rows,
-            segments=tuple(
-                Segment(one.segment, one.pages, one.items, utc_text(one.started_at), utc_text(one.ended_at))
-                for one in read.segments
-            ),
-            parts=tuple(parts),
-            files=files,
-            run={"actor": actor, "id": run, "not_known": dict(settings.not_known)},
-        )
-
-    def abort(self) -> None:
-        """Gives up parts that are being written; finished ones stay as orphans, named by nothing."""
-        for writer in self._writers.values():
-            try:
-                writer.abort()
-            except Exception as error:
-                self._progress.note(f"an upload could not be given up: {error}")
-
-
-@dataclass(frozen=True)
-class _PartView:
-    """What `part_items` needs to know of a set that has no manifest yet."""
-
-    location: SetLocation
-    layout: Layout
-
-    @property
-    def backup_id(self) -> str:
-        return self.location.backup_id
