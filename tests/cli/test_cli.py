@@ -1,8 +1,10 @@
 """The command line as a person uses it: real processes against the stand-in; exit codes, JSON, and errors in one line."""
 
 import json
+import signal
 import subprocess
 import sys
+import time
 from typing import Any
 
 import pytest
@@ -92,3 +94,28 @@ def test_the_engine_and_the_command_line_never_import_airflow() -> None:
         env={"PYTHONPATH": "plugins"},
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_an_export_that_was_stopped_goes_on_with_resume(aws: Any) -> None:
+    make_table(aws, "big", [{**item, "pad": {"S": "x" * 300_000}} for item in orders(14)])
+    begin = [sys.executable, "-m", "tablekeep", "export", "--table", "big", "--to", ROOT, "--segments", "1"]
+    slow = subprocess.Popen([*begin, "--max-rcu", "100"], stderr=subprocess.PIPE, text=True)
+    assert slow.stderr
+    for line in slow.stderr:
+        if "reading at most" in line:
+            break
+    time.sleep(1)
+    slow.send_signal(signal.SIGINT)
+    rest = slow.stderr.read()
+    assert slow.wait(20) == 130
+    assert "--resume goes on" in rest
+    done = tablekeep(*begin[3:], "--max-rcu", "100", "--resume", "--json")
+    assert done.returncode == 0, done.stderr
+    report = json.loads(done.stdout)
+    assert report["resumed"]
+    assert report["items"] == 14
+    assert tablekeep(*begin[3:], "--resume").returncode == 2
+    assert tablekeep(*begin[3:], "--workers", "0").returncode == 2
+    both = tablekeep(*begin[3:], "--workers", "2", "--read-budget", "50%")
+    assert both.returncode == 0, both.stderr
+    assert "50% of" in both.stderr

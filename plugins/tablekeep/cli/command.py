@@ -21,6 +21,7 @@ from tablekeep.engine.clients import SessionClients
 from tablekeep.engine.clock import Clock, SystemClock
 from tablekeep.engine.errors import TablekeepError
 
+_GO_ON = {"export": "; the same command with --resume goes on with it"}
 DONE, FAILED, BAD_INPUT, UNVERIFIED = 0, 1, 2, 3
 VERBS = ("new", "export", "list", "show", "verify", "restore", "compare", "copy", "drill")
 
@@ -120,7 +121,9 @@ def run(argv: Sequence[str]) -> int:
             sys.stderr.write(f"tablekeep {args.verb}: {error}\n")
         return error.exit_code
     except KeyboardInterrupt:
-        sys.stderr.write(f"tablekeep {args.verb}: stopped by Ctrl-C; what was not published is no backup\n")
+        sys.stderr.write(
+            f"tablekeep {args.verb}: stopped by Ctrl-C; what was not published is no backup{_GO_ON.get(args.verb, '')}\n"
+        )
         return 130
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -5,7 +5,7 @@ import argparse
 from tablekeep.cli.command import DONE, FAILED, UNVERIFIED, Context, Outcome
 from tablekeep.cli.output import print_pairs, size_text
 from tablekeep.engine.backups.verify import verify_backup
-from tablekeep.engine.export.table import export_table
+from tablekeep.engine.export.table import RESUME_NEWEST, export_table
 
 HELP = "back a table up to S3 as Parquet, then verify the backup"
 
@@ -14,8 +14,20 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--table", required=True, help="the table's name")
     parser.add_argument("--to", required=True, metavar="S3-URI", help="the root of the backups, s3://bucket/prefix")
     parser.add_argument("--segments", type=int, help="segments of the parallel scan (default: by the table's size)")
-    parser.add_argument(
+    budget = parser.add_mutually_exclusive_group()
+    budget.add_argument(
         "--max-rcu", type=float, metavar="N", help="read capacity units a second, over all segments (default: no limit)"
+    )
+    budget.add_argument("--read-budget", metavar="SHARE", help="the same as a share of the table's capacity: 25%%")
+    parser.add_argument(
+        "--workers", type=int, default=1, metavar="N", help="processes that read; each takes a core (default: 1)"
+    )
+    parser.add_argument(
+        "--resume",
+        nargs="?",
+        const=RESUME_NEWEST,
+        metavar="BACKUP-ID",
+        help="go on with an export that died; without an id the table's newest unfinished one",
     )
     parser.add_argument(
         "--encryption", metavar="KEY", help="KMS key of the objects: id, alias or ARN (default: the bucket's SSE-S3)"
@@ -27,7 +39,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, context: Context) -> Outcome:
     report = export_table(
         clients=context.clients, clock=context.clock, progress=context.progress, table=args.table, to=args.to, segments=args.segments,
-        read_budget=args.max_rcu, encryption=args.encryption, owner=args.bucket_owner, actor=context.actor, run=context.run,
+        read_budget=args.max_rcu if args.read_budget is None else args.read_budget, workers=args.workers, resume=args.resume,
+        encryption=args.encryption, owner=args.bucket_owner, actor=context.actor, run=context.run,
     )  # fmt: skip
     document = report.as_dict()
     if args.no_verify:
@@ -43,6 +56,7 @@ def run(args: argparse.Namespace, context: Context) -> Outcome:
 def tell(outcome: Outcome) -> None:
     document = outcome.document
     stored = f"{size_text(document['bytes'])} ({size_text(document['raw_bytes'])} raw)"
+    begun = "resumed, " if document["resumed"] else ""
     rate = document["items"] / document["seconds"] if document["seconds"] else 0
     print_pairs(
         [
@@ -55,7 +69,7 @@ def tell(outcome: Outcome) -> None:
             ("consistent", f"{document['consistent_from']} to {document['consistent_to']} (no single moment)"),
             (
                 "took",
-                f"{document['seconds']:.1f} s ({rate:,.0f} items/s), {document['consumed_rcu']:,} read capacity units",
+                f"{begun}{document['seconds']:.1f} s ({rate:,.0f} items/s), {document['consumed_rcu']:,} read capacity units",
             ),
             (
                 "verified",

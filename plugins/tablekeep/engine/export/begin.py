@@ -77,6 +77,7 @@ class Begun:
     published: Manifest | None = None
     resumed: bool = False
     first_pages: dict[int, Page] = field(default_factory=dict)
+    budget: TokenBucket | None = None
 
 
 def get_ready(clients: SessionClients, clock: Clock, options: ExportOptions) -> Ready:
@@ -131,7 +132,7 @@ def begin(
     :raises BadInputError: when an earlier try had other options, or the table was made anew since.
     """
     store, settings, options, allowed = ready.store, ready.settings, ready.options, ready.budget
-    begun = Begun(store, location, settings)
+    begun = Begun(store, location, settings, budget=TokenBucket(allowed.rcu, clock) if allowed else None)
     found = load_plan(store, location)
     if found is not None:
         check_same(found, options.as_json(), settings.table_id)
@@ -144,7 +145,7 @@ def begin(
     if allowed:
         progress.note(f"reading at most {allowed.explanation}")
     key = tuple((one.name, one.type) for one in settings.key_schema)
-    layout = _sampled(clients, clock, progress, settings, count, allowed, before.layout if before else None, begun)
+    layout = _sampled(clients, clock, progress, settings, count, before.layout if before else None, begun)
     file = put_file(store, location, "table", settings.as_document(), int(clock.token(4), 16))
     begun.plan = save_plan(
         store,
@@ -163,13 +164,11 @@ def _sampled(
     progress: Progress,
     settings: TableSettings,
     count: int,
-    allowed: Budget | None,
     before: Layout | None,
     begun: Begun,
 ) -> Layout:
     """The columns, from the first pages of some segments and the columns of the set before."""
-    budget = TokenBucket(allowed.rcu, clock) if allowed else None
-    scan = ParallelScan(WireClient(clients), settings.table, count, clock=clock, budget=budget, progress=progress)
+    scan = ParallelScan(WireClient(clients), settings.table, count, clock=clock, budget=begun.budget, progress=progress)
     sample = Census()
     for segment in range(min(SAMPLED_SEGMENTS, count)):
         page = begun.first_pages[segment] = scan.first_page(segment)

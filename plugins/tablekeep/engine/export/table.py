@@ -111,20 +111,30 @@ def export_table(
         plan = begun.plan
         assert plan
         progress.phase("scan", plan.expected or None)
-        numbers = range(plan.segments)
-        if workers > 1 and plan.segments > 1:
-            read_in_processes(
-                clients, plan, numbers, min(workers, plan.segments), owner=owner, encryption=encryption, progress=progress,
-                rcu=plan.rcu,
-            )  # fmt: skip
-        else:
-            budget = TokenBucket(plan.rcu, clock) if plan.rcu else None
-            read_segments(
-                clients, store, plan, in_turn(numbers), clock=clock, progress=progress, budget=budget,
-                first_pages=begun.first_pages,
-            )  # fmt: skip
-        published = finish_export(store, plan, lease, clock=clock, progress=progress, actor=actor, run=run)
+        try:
+            _read(clients, clock, progress, begun, plan, workers)
+            published = finish_export(store, plan, lease, clock=clock, progress=progress, actor=actor, run=run)
+        except BaseException:
+            progress.note(f"the export {location.backup_id} is unfinished; what it has finished is kept for a resume")
+            raise
     return replace(_report(published), seconds=round(clock.monotonic() - began, 3), resumed=begun.resumed)
+
+
+def _read(
+    clients: SessionClients, clock: Clock, progress: Progress, begun: Begun, plan: ExportPlan, workers: int
+) -> None:
+    """All segments, by one process or several."""
+    numbers = range(plan.segments)
+    if workers > 1 and plan.segments > 1:
+        read_in_processes(
+            clients, plan, numbers, min(workers, plan.segments), owner=plan.options["owner"],
+            encryption=plan.options["encryption"], progress=progress, rcu=plan.rcu,
+        )  # fmt: skip
+        return
+    read_segments(
+        clients, begun.store, plan, in_turn(numbers), clock=clock, progress=progress, budget=begun.budget,
+        first_pages=begun.first_pages,
+    )  # fmt: skip
 
 
 def begin_export(

@@ -10,6 +10,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -50,7 +51,7 @@ def read_in_processes(
         )
     context = multiprocessing.get_context("spawn")  # a fork would copy threads' locks
     at = context.Value(ctypes.c_longlong, 0)
-    cell = context.Array("d", 2) if rcu else None
+    cell = context.Array("d", (0.0, time.monotonic())) if rcu else None  # nothing to begin with: the sample had it
     messages = context.Queue()
     job = (source, plan, list(segments), owner, encryption, rcu)
     processes = [
