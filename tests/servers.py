@@ -32,10 +32,15 @@ def free_port() -> int:
         return int(one.getsockname()[1])
 
 
+def find_program(name: str) -> str | None:
+    """Its path, if it is installed."""
+    return shutil.which(name, path=f"{os.environ['PATH']}:/usr/sbin:/usr/local/sbin")
+
+
 def program(*names: str) -> str:
     """The path of the first that is installed; the test is skipped, by the component's name, when none is."""
     for name in names:
-        found = shutil.which(name, path=f"{os.environ['PATH']}:/usr/sbin:/usr/local/sbin")
+        found = find_program(name)
         if found:
             return found
     pytest.skip(f"{names[0]} is not on this machine")

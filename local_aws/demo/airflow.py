@@ -5,7 +5,8 @@ import secrets
 import sys
 import time
 from base64 import urlsafe_b64encode
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ class Settings:
 
     :ivar home: its directory; `airflow/` and `logs/` are below it. :ivar metadata: DSN of its own database.
     :ivar analytics: DSN of the copies' database. :ivar pipelines: folder of pipeline files; None: the project's.
+    :ivar options: of Airflow (`CORE__EXECUTOR`), over the ones here.
     """
 
     home: Path
@@ -33,6 +35,7 @@ class Settings:
     analytics: str
     dags: Path = PROJECT / "dags"
     pipelines: Path | None = None
+    options: Mapping[str, str] = field(default_factory=dict)
 
 
 class Airflow:
@@ -80,6 +83,7 @@ class Airflow:
             "LOGGING__WORKER_LOG_SERVER_PORT": str(worker_logs),
             "USAGE_DATA_COLLECTION__ENABLED": "False",
         }
+        options |= settings.options
         extra = {f"AIRFLOW__{name}": value for name, value in options.items()} | {
             "AIRFLOW_HOME": str(self.directory),
             "AIRFLOW_CONN_AWS_DEFAULT": "aws://",
@@ -111,6 +115,12 @@ class Airflow:
         api.ready = self._answers
         names = ("scheduler", "dag-processor", "triggerer")
         return [api, *(self._server(name, name) for name in names)]
+
+    def celery_worker(self, name: str) -> Server:
+        """One more process that runs tasks, when the executor is Celery's; its log tells which."""
+        return self._server(
+            name, "celery", "worker", "--concurrency", "2", "--celery-hostname", f"{name}@%h", "--skip-serve-logs"
+        )
 
     def _server(self, name: str, *arguments: str) -> Server:
         return Server(

@@ -6,7 +6,7 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -34,11 +34,19 @@ STEPS = 8
 class Demo:
     """Owns the servers. As a context it ends them all, PostgreSQL last.
 
-    :param home: everything is written below it.
+    :param home: everything is written below it. :param options: of Airflow, over the demo's.
     """
 
-    def __init__(self, home: Path, *, dags: Path | None = None, pipelines: Path | None = None) -> None:
+    def __init__(
+        self,
+        home: Path,
+        *,
+        dags: Path | None = None,
+        pipelines: Path | None = None,
+        options: Mapping[str, str] | None = None,
+    ) -> None:
         self.home = home.resolve()
+        self._options = options or {}
         self._dags, self._pipelines = dags or PROJECT / "dags", pipelines
         self.console = Console(highlight=False, soft_wrap=True)
         self.state = StateFile(self.home)
@@ -107,7 +115,8 @@ class Demo:
         for server in self._servers:
             server.check()
 
-    def _start(self, server: Server) -> None:
+    def add(self, server: Server) -> None:
+        """Starts one more server, which ends with the others."""
         self._servers.append(server)
         self._marks.append(server.start())
         self._write_state()
@@ -131,17 +140,23 @@ class Demo:
             self.say(self.endpoint)
         self.airflow = Airflow(
             Settings(
-                self.home, self.endpoint, databases["airflow"], databases["analytics"], self._dags, self._pipelines
+                self.home,
+                self.endpoint,
+                databases["airflow"],
+                databases["analytics"],
+                self._dags,
+                self._pipelines,
+                self._options,
             )
         )
         with self.step("making Airflow's database, and loading DynamoDB's tables meanwhile"):
             migrate = self.airflow.prepare()
-            self._start(migrate)
+            self.add(migrate)
             self.loaded = self._load()
             self._finish(migrate)
         with self.step("starting Airflow"):
             for server in self.airflow.servers():
-                self._start(server)
+                self.add(server)
             for server in self._servers:
                 server.wait(90)
             self.say(f"{self.airflow.url}  user {USER}  password {self.airflow.password}")
@@ -160,7 +175,7 @@ class Demo:
         )
         os.environ |= aws_variables(self.endpoint)
         server.ready = self._answers
-        self._start(server)
+        self.add(server)
         server.wait(60)
         bucket = boto3.session.Session().client("s3", region_name=REGION)
         for name in {parse_s3(pipeline.backup.to)[0] for pipeline in self.pipelines}:

@@ -23,6 +23,7 @@ from tablekeep.operators.drill import RestoreDrillOperator
 from tablekeep.operators.export import DynamoDBToParquetOperator
 from tablekeep.operators.publish import PublishBackupOperator
 from tablekeep.operators.restore import ParquetToDynamoDBOperator, PlanRestoreOperator
+from tablekeep.operators.spread import FinishBackupOperator, PlanBackupOperator, ScanSegmentsOperator
 from tablekeep.operators.verify import VerifyBackupOperator
 from tablekeep.runtime import ByErrorFamily
 
@@ -132,17 +133,14 @@ def _backup(pipeline: Pipeline) -> DAG:
     backup = pipeline.backup
     schedule = _cron(backup.schedule, backup.timezone)
     with _dag(pipeline, f"backup__{pipeline.name}", "backup", backup_doc(pipeline), schedule=schedule) as dag:
-        export = DynamoDBToParquetOperator(
-            task_id="backup",
-            segments=backup.segments,
-            read_budget=backup.read_budget,
-            encryption=backup.encryption,
+        read, made = _read_table(pipeline)
+        verify = VerifyBackupOperator(
+            task_id="verify",
+            backup=made,
             bucket_owner=backup.bucket_owner,
-            max_active_tis_per_dag=1,
-            **_source(pipeline),
+            trigger_rule="none_failed",
+            **_aws(pipeline),
         )
-        made = export.output["backup"]
-        verify = VerifyBackupOperator(task_id="verify", backup=made, bucket_owner=backup.bucket_owner, **_aws(pipeline))
         publish = PublishBackupOperator(
             task_id="publish",
             backup=made,
@@ -150,8 +148,34 @@ def _backup(pipeline: Pipeline) -> DAG:
             bucket_owner=backup.bucket_owner,
             **_aws(pipeline),
         )
-        export >> verify >> publish
+        read >> verify >> publish
     return dag
+
+
+def _read_table(pipeline: Pipeline) -> tuple[list[Any], Any]:
+    """The tasks after which the backup is published, and its manifest's URI."""
+    backup = pipeline.backup
+    written = {"encryption": backup.encryption, "bucket_owner": backup.bucket_owner}
+    export: dict[str, Any] = {
+        "task_id": "backup",
+        "segments": backup.segments,
+        "read_budget": backup.read_budget,
+        "max_active_tis_per_dag": 1,
+        **written,
+        **_source(pipeline),
+    }
+    if backup.spread is None:
+        one = DynamoDBToParquetOperator(**export)
+        return [one], one.output["backup"]
+    tasks = backup.spread.tasks
+    plan = PlanBackupOperator(above_gb=backup.spread.above_gb, tasks=tasks, **export)
+    made = plan.output["backup"]
+    segments = ScanSegmentsOperator.partial(
+        task_id="segments", backup=made, tasks=tasks, max_active_tis_per_dagrun=tasks, **written, **_aws(pipeline)
+    ).expand(group=plan.output)
+    finish = FinishBackupOperator(task_id="finish", backup=made, **written, **_aws(pipeline))
+    segments >> finish
+    return [plan, finish], made
 
 
 def _copy(pipeline: Pipeline, copy: Copy) -> DAG:

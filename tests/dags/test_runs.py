@@ -81,3 +81,49 @@ def test_a_scan_is_refused_for_a_past_time(project: Any, dags: Any) -> None:
     run = dags()["backup__orders"].test(logical_date=past)
     assert tasks(run)["backup"] == "failed"
     assert not sets()
+
+
+SPREAD = PIPELINE.replace("  schedule:", "  segments: 6\n  spread: {above_gb: ABOVE, tasks: 2}\n  schedule:", 1)
+
+
+def test_a_large_table_is_read_by_mapped_tasks_and_a_small_one_by_one(project: Any, dags: Any, pipelines: Any) -> None:
+    pipelines(orders=SPREAD.replace("ABOVE", "0"))
+    large = dags()["backup__orders"].test()
+    assert sorted((one.task_id, one.map_index, str(one.state)) for one in large.get_task_instances()) == [
+        ("backup", -1, "success"),
+        ("finish", -1, "success"),
+        ("publish", -1, "success"),
+        *(("segments", number, "success") for number in range(6)),
+        ("verify", -1, "success"),
+    ]
+    pipelines(orders=SPREAD.replace("ABOVE", "1"))
+    small = dags()["backup__orders"].test()
+    assert tasks(small) == {
+        "backup": "success", "segments": "skipped", "finish": "skipped", "verify": "success", "publish": "success",
+    }  # fmt: skip
+    one, other = sets()
+    assert one.items == other.items == 40
+    assert str(one.content) == str(other.content)
+    assert {len(one.segments), len(other.segments)} == {6}
+
+
+def test_a_failed_group_is_no_backup(project: Any, dags: Any, pipelines: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    from tablekeep.engine.errors import PermanentError
+    from tablekeep.engine.export import table
+
+    real = table.read_segments
+
+    def failing(clients: Any, store: Any, plan: Any, take: Any, **more: Any) -> Any:
+        if (number := take()) == 3:
+            raise PermanentError("reading", "broken")
+        return real(clients, store, plan, table.in_turn([number]), **more)
+
+    monkeypatch.setattr(table, "read_segments", failing)
+    pipelines(orders=SPREAD.replace("ABOVE", "0"))
+    run = dags()["backup__orders"].test()
+    found = {(one.task_id, one.map_index): str(one.state) for one in run.get_task_instances()}
+    assert found["segments", 3] == "failed"
+    assert found["segments", 2] == "success"
+    assert found["finish", -1] == "upstream_failed"
+    assert found["verify", -1] == "upstream_failed"
+    assert not sets()

@@ -19,7 +19,9 @@ from local_aws.demo.night import Demo
 from local_aws.demo.processes import DemoError
 from tablekeep.engine.backups.catalog import list_backups
 from tablekeep.engine.backups.s3 import S3Store
+from tablekeep.engine.backups.sets import open_backup
 from tablekeep.engine.clients import SessionClients
+from tests.servers import find_program
 
 PIPELINE = """
 version: 1
@@ -78,8 +80,30 @@ class Night:
         self.airflow.call("PATCH", f"/dags/{dag}", json={"is_paused": paused})
 
 
+SPREAD = """
+version: 1
+name: spread
+table: flights
+region: us-east-1
+backup:
+  segments: 6
+  spread: {above_gb: 0, tasks: 2}
+  to: s3://tablekeep-scheduler/backups
+"""
+WORKERS = ("worker-one", "worker-two")
+
+
 @pytest.fixture(scope="module")
-def night() -> Iterator[Night]:
+def night(request: pytest.FixtureRequest) -> Iterator[Night]:
+    """With Redis on this machine the tasks run in two Celery workers, else below the scheduler."""
+    options = {}
+    if find_program("redis-server"):
+        redis = request.getfixturevalue("redis_server")
+        options = {
+            "CORE__EXECUTOR": "CeleryExecutor",
+            "CELERY__BROKER_URL": f"redis://:{redis.password}@127.0.0.1:{redis.port}/0",
+            "CELERY__WORKER_PREFETCH_MULTIPLIER": "1",
+        }
     # not below pytest's tmp_path, whose directories are closed to the user that PostgreSQL runs as under root
     directory = Path(tempfile.mkdtemp(prefix="tablekeep-scheduler-"))
     directory.chmod(0o711)
@@ -87,14 +111,17 @@ def night() -> Iterator[Night]:
     pipelines.mkdir(parents=True)
     for table, schedule in (("planes", NEVER_TODAY), ("weather", "* * * * *"), ("orders", NEVER_TODAY)):
         (pipelines / f"{table}.yaml").write_text(PIPELINE.format(table=table, schedule=schedule))
+    (pipelines / "spread.yaml").write_text(SPREAD)
     with pytest.MonkeyPatch.context() as patch:
         for name in ("AWS_ENDPOINT_URL", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
             patch.setenv(name, "replaced by the demo")
-        with Demo(directory / "home", pipelines=pipelines) as demo:
+        with Demo(directory / "home", pipelines=pipelines, options=options) as demo:
             airflow = demo.start()
+            for name in WORKERS if options else ():
+                demo.add(airflow.celery_worker(name))
             made = Night(demo, airflow, pipelines)
             made.follower.wait_for_dags(
-                ["backup__planes", "backup__weather", "backup__orders", "copy__planes__analytics"]
+                ["backup__spread", "backup__planes", "backup__weather", "backup__orders", "copy__planes__analytics"]
             )
             yield made
     shutil.rmtree(directory, ignore_errors=True)
@@ -231,3 +258,20 @@ def test_clearing_a_backup_makes_a_new_set_and_leaves_the_old(night: Night) -> N
     after = [one.backup_id for one in night.sets("orders")]
     assert set(before) < set(after)
     assert len(after) == len(before) + 1
+
+
+def test_a_large_table_is_read_by_two_celery_workers(night: Night) -> None:
+    if not find_program("redis-server"):
+        pytest.skip("redis-server is not on this machine")
+    run = night.run("backup__spread")
+    assert run.state == "success"
+    tasks = night.airflow.call("GET", f"/dags/backup__spread/dagRuns/{run.run_id}/taskInstances")["task_instances"]
+    assert sorted((one["task_id"], one["map_index"]) for one in tasks if one["state"] == "success") == [
+        ("backup", -1), ("finish", -1), ("publish", -1), *(("segments", number) for number in range(6)), ("verify", -1),
+    ]  # fmt: skip
+    (made,) = night.sets("flights")
+    assert made.items == night.demo.loaded["flights"]
+    manifest = open_backup(SessionClients(region="us-east-1"), made.uri).manifest
+    assert len({part.name.rsplit("-", 1)[1] for part in manifest.parts}) == 6  # each by an attempt of its own
+    for name in WORKERS:
+        assert "succeeded in" in (night.airflow.logs / f"{name}.log").read_text(), name

@@ -200,12 +200,12 @@ def test_groups_of_segments_by_workers_that_know_nothing_of_each_other(aws: Any)
     backup = begun.location.uri
     with pytest.raises(TransientError, match="dag/run-1"):  # the table is busy between the tasks, too
         export("big", run="somebody else")
-    first = read_group(backup=backup, segments=[0, 2, 4], share=0.5, **common)
+    first = read_group(backup=backup, group=0, of=2, share=0.5, **common)
     with pytest.raises(TransientError, match=r"2 of 5 segments were not read .* 1\b"):
         finish_group(backup=backup, **common)
-    again = read_group(backup=backup, segments=[0, 2, 4], **common)  # a retry of the task
+    again = read_group(backup=backup, group=0, of=2, **common)  # a retry of the task
     assert (again["segments"], again["kept_parts"]) == (3, first["parts"])
-    second = read_group(backup=backup, segments=[1, 3], **common)
+    second = read_group(backup=backup, group=1, of=2, **common)
     report = finish_group(backup=backup, **common)
     assert report.content_hash == whole.content_hash
     assert first["items"] + second["items"] == report.items
@@ -262,7 +262,7 @@ def test_groups_share_the_budget(aws: Any) -> None:
     }  # fmt: skip
     begun = begin_export(table="big", to=ROOT, segments=4, read_budget=free.consumed_rcu, backup_id=ID, **common)
     began = time.monotonic()
-    read_group(backup=begun.location.uri, segments=[0, 1, 2, 3], share=0.2, **common)
+    read_group(backup=begun.location.uri, group=0, of=1, share=0.2, **common)
     assert time.monotonic() - began > 2
 
 

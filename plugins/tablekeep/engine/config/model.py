@@ -46,6 +46,15 @@ class _Model(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True)
 
 
+class Spread(_Model):
+    """Several tasks read a large table side by side, on as many workers as the executor has. A smaller one is read by one task."""
+
+    above_gb: Annotated[float, Field(ge=0, le=1_000_000, examples=[64])] = 64
+    """Size of the table, as DynamoDB tells it, above which it is read by several tasks."""
+    tasks: Annotated[int, Field(ge=2, le=256, examples=[8])] = 8
+    """How many tasks read at a time."""
+
+
 class Backup(_Model):
     """The backup's DAG."""
 
@@ -59,6 +68,8 @@ class Backup(_Model):
     """Read capacity a second: a share of the table's, or RCU. Without it the scan takes what it can get."""
     segments: Annotated[int, Field(ge=1, le=1_000_000, examples=[8])] | None = None
     """Segments of the parallel scan; by the table's size when not given."""
+    spread: Spread | None = None
+    """Several tasks read a large table side by side."""
     to: S3Uri
     """The root of the backups."""
     encryption: Annotated[str, Field(min_length=1, max_length=2048, examples=["alias/backups"])] | None = None

@@ -42,6 +42,10 @@ TEMPLATES = (
 )  # fmt: skip
 
 
+SPREAD_BYTES = 64_000_000_000
+"""A table that is larger is given several tasks."""
+
+
 @dataclass(frozen=True)
 class TableFacts:
     """What the live table tells, for the file's comments and values.
@@ -98,6 +102,7 @@ def _backup(facts: TableFacts, given: Mapping[str, str]) -> str:
         budget = "  # read_budget: 500   # RCU a second; the table is on demand, so a scan without a limit is only fast"
     else:
         budget = f'  read_budget: "25%"   # of {facts.read_capacity:,} provisioned RCU'
+    spread = "  spread: {above_gb: 64, tasks: 8}\n" if facts.size_bytes > SPREAD_BYTES else ""
     return f"""\
 # {facts.table} in {facts.region}: about {facts.items:,} items, {facts.size_bytes:,} bytes (counted by DynamoDB every six hours).
 # Point-in-time recovery is {pitr}.
@@ -111,7 +116,7 @@ backup:
   timezone: UTC
   engine: scan
 {budget}
-  to: {_quoted(given["to"])}
+{spread}  to: {_quoted(given["to"])}
 """
 
 

@@ -2,7 +2,6 @@
 the same.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -133,8 +132,3 @@ def check_same(plan: ExportPlan, options: dict[str, Any], table_id: str) -> None
         was, now = plan.options.get(name), options.get(name)
         if was != now:
             raise BadInputError(what, f"it was begun with {name} {was!r}, and now it is {now!r}", todo)
-
-
-def groups(segments: Sequence[int], count: int) -> list[list[int]]:
-    """The segments in at most `count` groups of nearly equal size, none empty."""
-    return [group for number in range(count) if (group := list(segments[number::count]))]

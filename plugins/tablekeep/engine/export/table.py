@@ -4,7 +4,6 @@
 themselves (`begin_export`, `read_group`, `finish_group`), as Airflow's tasks do.
 """
 
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -171,27 +170,28 @@ def read_group(
     clock: Clock,
     progress: Progress,
     backup: str,
-    segments: Sequence[int],
+    group: int,
+    of: int,
     share: float = 1.0,
     encryption: str | None = None,
     owner: str | None = None,
     actor: str,
     run: str,
 ) -> dict[str, Any]:
-    """Reads some segments of an export that was begun; returns the `Tally`.
+    """Reads one group of the segments of an export that was begun; returns the `Tally`.
 
-    :param backup: the URI that the manifest will have. :param share: of the read budget, when several groups are read at a time.
+    :param backup: the URI that the manifest will have. :param group, of: the segments whose number modulo `of` is `group`.
+    :param share: of the read budget, when several groups are read at a time.
     :raises BadInputError: when there is no such unfinished export.
     """
     location = parse_manifest_uri(backup)
     store = S3Store(clients, location.shelf.bucket, owner=owner, encryption=encryption)
     plan = _planned(store, location)
     budget = TokenBucket(plan.rcu * share, clock) if plan.rcu else None
+    segments = range(group, plan.segments, of)
     progress.phase("scan", round(plan.expected * len(segments) / plan.segments) or None)
     with _shared_lease(store, location.shelf, actor, run, clock):
-        tally = read_segments(
-            clients, store, plan, in_turn(list(segments)), clock=clock, progress=progress, budget=budget
-        )
+        tally = read_segments(clients, store, plan, in_turn(segments), clock=clock, progress=progress, budget=budget)
     return asdict(tally)
 
 

@@ -1,0 +1,121 @@
+"""Table → backup set by many tasks: one plans, mapped ones read groups of segments, one publishes. A small table takes one task."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from tablekeep.operators.base import TablekeepOperator
+from tablekeep.operators.export import DynamoDBToParquetOperator
+from tablekeep.runtime import remembered, run_time
+
+GB = 1_000_000_000
+GROUPS_A_TASK = 4
+"""Groups for each task that runs at a time, so that a group that fails costs less and slow ones even out."""
+MOST_GROUPS = 1000
+"""Airflow maps over at most 1,024 (core.max_map_length)."""
+
+
+class PlanBackupOperator(DynamoDBToParquetOperator):
+    """Backs a small table up at once; of a large one it plans the backup and returns the groups of segments still to be read.
+
+    Pushes the XCom `backup`, the manifest's URI, in both cases. Returns `[]` or `[{"group": 0, "of": n}, …]`, to be mapped over.
+    A retry never makes a second set.
+
+    :param above_gb: DynamoDB's size of the table above which it is read by several tasks.
+    :param tasks: how many read at a time.
+    """
+
+    def __init__(self, *, above_gb: float, tasks: int, **more: Any) -> None:
+        super().__init__(**more)
+        self.multiple_outputs = False
+        self.above_gb = above_gb
+        self.tasks = tasks
+
+    def execute(self, context: Mapping[str, Any]) -> Any:
+        from tablekeep.engine.backups.location import new_backup_id
+        from tablekeep.engine.dynamodb.settings import read_settings
+        from tablekeep.engine.export.table import begin_export
+
+        when = run_time(context)
+        when.check_now(f"backing up the table {self.table}")
+        common = self.engine_arguments(context)
+        # kept with the run: the table may cross the threshold between two tries
+        size = read_settings(common["clients"], self.table, clock=common["clock"]).size_bytes
+        large, _ = remembered(context, "large", size > self.above_gb * GB)
+        if not large:
+            report = super().execute(context)
+            context["ti"].xcom_push(key="backup", value=report["backup"])
+            return []
+        backup_id, _ = remembered(context, "backup_id", new_backup_id(when.as_of, common["clock"]))
+        begun = begin_export(
+            table=self.table, to=self.to, segments=self.segments, read_budget=self.read_budget, as_of=when.as_of, backup_id=backup_id,
+            encryption=self.encryption, owner=self.bucket_owner, **common,
+        )  # fmt: skip
+        context["ti"].xcom_push(key="backup", value=begun.location.uri)
+        if begun.plan is None:
+            self.log.info("%s was published by an earlier try", begun.location.uri)
+            return []
+        count = min(begun.plan.segments, self.tasks * GROUPS_A_TASK, MOST_GROUPS)
+        self.log.info("%s: %s segments in %s groups", begun.location.uri, begun.plan.segments, count)
+        return [{"group": number, "of": count} for number in range(count)]
+
+
+class ScanSegmentsOperator(TablekeepOperator):
+    """Reads one group of the segments of a planned backup. A retry goes on where the group's last parts ended.
+
+    :param backup: the URI that the manifest will have. :param group: `{"group": number, "of": count}`.
+    :param tasks: how many read at a time: each takes its share of the read budget.
+    """
+
+    template_fields: Sequence[str] = ("backup", "group", *TablekeepOperator.template_fields)
+
+    def __init__(
+        self,
+        *,
+        backup: str,
+        group: dict[str, int],
+        tasks: int,
+        encryption: str | None = None,
+        bucket_owner: str | None = None,
+        **more: Any,
+    ) -> None:
+        super().__init__(**more)
+        self.backup = backup
+        self.group = group
+        self.tasks = tasks
+        self.encryption = encryption
+        self.bucket_owner = bucket_owner
+
+    def execute(self, context: Mapping[str, Any]) -> dict[str, Any]:
+        from tablekeep.engine.export.table import read_group
+
+        number, count = self.group["group"], self.group["of"]
+        return read_group(
+            backup=self.backup, group=number, of=count, share=1 / min(self.tasks, count), encryption=self.encryption,
+            owner=self.bucket_owner, **self.engine_arguments(context),
+        )  # fmt: skip
+
+
+class FinishBackupOperator(TablekeepOperator):
+    """Publishes a planned backup whose groups are all read; returns the engine's report.
+
+    :param backup: the URI that the manifest will have.
+    """
+
+    template_fields: Sequence[str] = ("backup", *TablekeepOperator.template_fields)
+
+    def __init__(
+        self, *, backup: str, encryption: str | None = None, bucket_owner: str | None = None, **more: Any
+    ) -> None:
+        super().__init__(multiple_outputs=True, **more)
+        self.backup = backup
+        self.encryption = encryption
+        self.bucket_owner = bucket_owner
+
+    def execute(self, context: Mapping[str, Any]) -> dict[str, Any]:
+        from tablekeep.engine.export.table import finish_group
+
+        report = finish_group(
+            backup=self.backup, encryption=self.encryption, owner=self.bucket_owner, **self.engine_arguments(context)
+        )
+        self.log.info("%s: %s items, content hash %s", report.backup, f"{report.items:,}", report.content_hash)
+        return report.as_dict()
