@@ -1,7 +1,7 @@
 # `make help` lists the targets.
 PYTHON ?= python3
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-down demo-psql mwaa screenshots test lint lock
+.PHONY: help setup demo demo-down demo-psql mwaa screenshots bench test lint lock
 
 help: ## list the targets
 	@sed -n "s/^\\([a-z-]*\\):.*## \\(.*\\)/  \\1\\t\\2/p" Makefile | expand -t 14
@@ -23,6 +23,10 @@ mwaa: ## dist/mwaa: plugins.zip, dags and requirements.txt for Amazon MWAA
 
 screenshots: setup ## the README's pictures, of the demo that runs now (needs Chromium)
 	@.venv/bin/python tools/screenshots.py
+
+bench: setup ## measure against peers, into benchmarks/RESULTS.md (some ten minutes)
+	@test -x .venv-bench/bin/python || { $(PYTHON) -m venv .venv-bench && .venv-bench/bin/pip install -q -r benchmarks/peers.txt; }
+	@.venv/bin/python benchmarks/run.py
 
 test: setup ## lint, types, imports and all tests, with one summary (ARGS="tests/engine -k name" for some)
 	@.venv/bin/python tools/test.py $(ARGS)

@@ -3,7 +3,6 @@
 `.venv/bin/python benchmarks/parse.py` — best of three, each in a new process.
 """
 
-import json
 import os
 import subprocess
 import sys
@@ -44,18 +43,16 @@ def measure(count: int, only: str | None = None) -> tuple[float, int]:
 
 
 def main() -> None:
-    """Prints one JSON document."""
+    """Prints a Markdown table."""
     cases = {
         "20 pipelines": (20, None),
         "200 pipelines": (200, None),
         "a task of 200 pipelines": (200, "copy__flights7__dwh"),
     }
     measured = {name: measure(*case) for name, case in cases.items()}
-    print(
-        json.dumps(
-            {name: {"seconds": round(seconds, 2), "dags": dags} for name, (seconds, dags) in measured.items()}, indent=2
-        )
-    )
+    print("## Parsing the DAG folder\n\n| what | DAGs | seconds, best of 3 |\n|---|---|---|")
+    for name, (seconds, dags) in measured.items():
+        print(f"| {name} | {dags} | {seconds:.2f} |")
 
 
 if __name__ == "__main__":

@@ -102,6 +102,7 @@ class PartWriter:
             if self._writer is None:
                 self._open(_repeating(table, self._layout))
             self._writer.write_table(table, row_group_size=max(1, table.num_rows))
+            pa.default_memory_pool().release_unused()
         self._batches.clear()
         self._pending = 0
 

@@ -16,7 +16,7 @@ from tablekeep.engine.backups.store import AlreadyExistsError, NotFoundError, Ob
 from tablekeep.engine.clients import Clients, error_code, translate, translated
 from tablekeep.engine.errors import BadInputError, IntegrityError, PermanentError
 
-PIECE_BYTES = 16 * 1024 * 1024
+PIECE_BYTES = 8 * 1024 * 1024
 """Size of an uploaded piece; S3 allows 10,000, so an object of up to 156 GiB."""
 _ABSENT = {"404", "NoSuchKey", "NotFound"}
 _CONDITION = {"PreconditionFailed", "ConditionalRequestConflict", "412"}

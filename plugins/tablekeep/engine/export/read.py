@@ -14,6 +14,7 @@ from tablekeep.engine.dynamodb.wire import Page, WireClient
 from tablekeep.engine.errors import IntegrityError
 from tablekeep.engine.export.plan import ExportPlan
 from tablekeep.engine.export.segments import ScannedSegment
+from tablekeep.engine.items.shapes import Learned
 from tablekeep.engine.progress import Progress
 
 COLLECT_EVERY = 50_000
@@ -38,13 +39,14 @@ class _Segments:
     def __init__(self, store: Store, plan: ExportPlan, take: TakeNumber, attempt: int, progress: Progress) -> None:
         self._store, self._plan, self._take, self._attempt, self._progress = store, plan, take, attempt, progress
         self._open: dict[int, ScannedSegment] = {}
-        self._lock = threading.Lock()
+        self._lock, self._encoding = threading.Lock(), threading.Lock()
+        self._learned = Learned(plan.key_names)
         self.tally = Tally()
 
     def take(self) -> tuple[int, bytes | None] | None:
         """The next segment that is not finished, and where to go on with it."""
         while (number := self._take()) is not None:
-            state = ScannedSegment(self._store, self._plan, number, self._attempt)
+            state = ScannedSegment(self._store, self._plan, number, self._attempt, self._learned)
             if state.kept:
                 self._progress.advance(state.items)
             with self._lock:
@@ -56,7 +58,9 @@ class _Segments:
         return None
 
     def page(self, number: int, page: Page) -> None:
-        self._open[number].add(page)
+        # one at a time: threads that encode side by side take turns on Python's lock and on the processor's cache, and both pay
+        with self._encoding:
+            self._open[number].add(page)
 
     def end(self, number: int) -> None:
         """:raises IntegrityError: when the segment read and wrote different numbers of items."""

@@ -13,6 +13,7 @@ from tablekeep.engine.clock import utc_text
 from tablekeep.engine.dynamodb.wire import Page
 from tablekeep.engine.export.plan import ExportPlan, segment_key
 from tablekeep.engine.items.codec import Encoder
+from tablekeep.engine.items.shapes import Learned
 
 
 class SegmentWriter:
@@ -70,12 +71,14 @@ class ScannedSegment:
     """One segment of a scan with its state: where it stands, what it has counted, the parts that are finished.
 
     :ivar done: it was read to its end. :ivar start: the key after which to go on (raw JSON); None: at its beginning.
-    :param attempt: of this worker.
+    :param attempt: of this worker. :param learned: what its encoders know of the items' shapes.
     """
 
-    def __init__(self, store: Store, plan: ExportPlan, segment: int, attempt: int) -> None:
+    def __init__(
+        self, store: Store, plan: ExportPlan, segment: int, attempt: int, learned: Learned | None = None
+    ) -> None:
         self._checkpoint = Checkpoint(store, segment_key(plan, segment), AlreadyExistsError)
-        encoder = Encoder(plan.layout, plan.key_names)
+        encoder = Encoder(plan.layout, plan.key_names, learned=learned)
         self.pages = self.items = 0
         self.consumed = 0.0
         self.start: bytes | None = None
