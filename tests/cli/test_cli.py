@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from tests.tables import ROOT, make_bucket, make_table, orders
+from tests.engine.export.test_native import FOLDER, written
+from tests.tables import BUCKET, ROOT, make_bucket, make_table, orders
 
 
 def tablekeep(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -119,3 +120,19 @@ def test_an_export_that_was_stopped_goes_on_with_resume(aws: Any) -> None:
     both = tablekeep(*begin[3:], "--workers", "2", "--read-budget", "50%")
     assert both.returncode == 0, both.stderr
     assert "50% of" in both.stderr
+
+
+def test_import_set(aws: Any) -> None:
+    written(aws, "gone")
+    source = f"s3://{BUCKET}/{FOLDER}"
+    refused = tablekeep("import-set", source, "--to", ROOT, "--key", "pk:X")
+    assert refused.returncode == 2
+    assert "--key customer:S,order_no:N" in refused.stderr
+    done = tablekeep("import-set", source, "--to", ROOT, "--key", "pk:S,sk:N", "--json")
+    assert done.returncode == 0, done.stderr
+    report = json.loads(done.stdout)
+    assert report["verified"]
+    assert report["items"] == 40
+    assert tablekeep("restore", report["backup"], "--to-table", "back", "--quiet").returncode == 0
+    assert tablekeep("compare", "back", report["backup"]).returncode == 0
+    assert tablekeep("import-set", source, "--to", ROOT, "--key", "pk:S,sk:N", "--no-verify").returncode == 3

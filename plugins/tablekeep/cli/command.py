@@ -23,7 +23,7 @@ from tablekeep.engine.errors import TablekeepError
 
 _GO_ON = {"export": "; the same command with --resume goes on with it"}
 DONE, FAILED, BAD_INPUT, UNVERIFIED = 0, 1, 2, 3
-VERBS = ("new", "export", "list", "show", "verify", "restore", "compare", "copy", "drill")
+VERBS = ("new", "export", "list", "show", "verify", "restore", "compare", "copy", "drill", "import-set")
 
 
 @dataclass
@@ -76,7 +76,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"tablekeep {__version__}")
     verbs = parser.add_subparsers(dest="verb", metavar="COMMAND", required=True)
     for name in VERBS:
-        module = importlib.import_module(f"tablekeep.cli.{name}")
+        module = importlib.import_module(f"tablekeep.cli.{name.replace('-', '_')}")
         sub = verbs.add_parser(name, help=module.HELP, description=module.HELP)
         module.arguments(sub)
         common = sub.add_argument_group("common options")

@@ -14,7 +14,7 @@ RECORDS = "_records"
 STATE = "_state"
 
 _BACKUP_ID = re.compile(r"[0-9]{8}T[0-9]{6}Z-[0-9a-f]{8}\Z")
-_PART = re.compile(r"data/part-[0-9]{5}-[0-9]{6}-[0-9]+\.parquet\Z")
+_PART = re.compile(r"data/part-[0-9]{5,7}-[0-9]{6}-[0-9]+\.parquet\Z")
 
 
 @dataclass(frozen=True, slots=True)

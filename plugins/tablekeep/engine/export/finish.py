@@ -2,6 +2,7 @@
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import Any
 
 from tablekeep.engine.backups.location import STATE, SetLocation
@@ -128,12 +129,9 @@ def _manifest(
         location=plan.location,
         table=plan.table,
         key=plan.key,
-        engine="scan",
+        engine=plan.engine,
         as_of=plan.as_of,
-        consistent=(
-            parse_utc(min(one.from_ for one in read.segments)),
-            parse_utc(max(one.to for one in read.segments)),
-        ),
+        consistent=plan.consistent or _read_between(read.segments),
         started=plan.started,
         finished=clock.now(),
         content=read.whole.hasher.whole,
@@ -146,6 +144,11 @@ def _manifest(
         files=(plan.settings, put_file(store, plan.location, "census", read.whole.census.as_json(), attempt)),
         run=details,
     )
+
+
+def _read_between(segments: list[Segment]) -> tuple[datetime, datetime]:
+    """The first request and the last answer of a scan."""
+    return parse_utc(min(one.from_ for one in segments)), parse_utc(max(one.to for one in segments))
 
 
 def clear_state(store: Store, location: SetLocation, progress: Progress) -> None:

@@ -25,6 +25,7 @@ class ExportPlan:
     :ivar table: name, arn and id. :ivar key: name and type of the key's attributes. :ivar segments: of the whole table.
     :ivar layout: the columns. :ivar revision: 1; 2 when the parts are rewritten with wider columns.
     :ivar previous_schema: number of the schema of the table's set before this one; 0: there is none.
+    :ivar engine: `scan`, or `pitr`: then a segment is a data file. :ivar consistent: known beforehand for `pitr` only.
     :ivar settings: the file with the table's settings. :ivar not_known: the settings that were refused.
     :ivar rcu: read capacity units a second for all workers together; None: no limit. :ivar expected: items, as the service guesses.
     """
@@ -44,6 +45,8 @@ class ExportPlan:
     run: str
     previous_schema: int = 0
     revision: int = 1
+    engine: str = "scan"
+    consistent: tuple[datetime, datetime] | None = None
 
     @property
     def key_names(self) -> list[str]:
@@ -71,6 +74,8 @@ class ExportPlan:
             "run": self.run,
             "previous_schema": self.previous_schema,
             "revision": self.revision,
+            "engine": self.engine,
+            "consistent": [utc_text(time) for time in self.consistent] if self.consistent else None,
         }
 
     @staticmethod
@@ -86,7 +91,8 @@ class ExportPlan:
                 location, document["options"], document["table"], tuple((name, kind) for name, kind in document["key"]),
                 document["segments"], Layout.from_json(document["layout"]), StoredFile(**document["settings"]), document["not_known"],
                 parse_utc(document["as_of"]), parse_utc(document["started"]), document["rcu"], document["expected"], document["run"],
-                document["previous_schema"], document["revision"],
+                document["previous_schema"], document["revision"], document["engine"],
+                (parse_utc(document["consistent"][0]), parse_utc(document["consistent"][1])) if document["consistent"] else None,
             )  # fmt: skip
         except (KeyError, TypeError, ValueError) as error:
             raise IntegrityError(

@@ -4,7 +4,7 @@
 themselves (`begin_export`, `read_group`, `finish_group`), as Airflow's tasks do.
 """
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from datetime import datetime
 from typing import Any
 
@@ -14,50 +14,19 @@ from tablekeep.engine.backups.s3 import S3Store
 from tablekeep.engine.backups.sets import open_backup
 from tablekeep.engine.backups.store import AlreadyExistsError, Store
 from tablekeep.engine.clients import SessionClients
-from tablekeep.engine.clock import Clock, utc_text
+from tablekeep.engine.clock import Clock
 from tablekeep.engine.dynamodb.budget import TokenBucket
 from tablekeep.engine.errors import BadInputError
 from tablekeep.engine.export.begin import Begun, ExportOptions, begin, get_ready, unfinished
 from tablekeep.engine.export.finish import clear_state, finish_export
 from tablekeep.engine.export.plan import ExportPlan, load_plan
 from tablekeep.engine.export.read import in_turn, read_segments
+from tablekeep.engine.export.report import ExportReport, report_of
 from tablekeep.engine.export.workers import MOST_PROCESSES, read_in_processes
 from tablekeep.engine.leases import Lease
 from tablekeep.engine.progress import NoProgress, Progress
 
 RESUME_NEWEST = "newest"
-
-
-@dataclass(frozen=True)
-class ExportReport:
-    """What an export made.
-
-    :ivar backup: the manifest's URI. :ivar bytes: of the parts on S3. :ivar raw_bytes: of the canonical items.
-    :ivar consumed_rcu: read capacity units, as the service counted them, for what became part of the set.
-    :ivar reused: an earlier try with the same backup id had published it already; nothing was read now.
-    :ivar resumed: an earlier try had begun it.
-    """
-
-    backup: str
-    backup_id: str
-    table: str
-    items: int
-    bytes: int
-    raw_bytes: int
-    content_hash: str
-    seconds: float
-    segments: int
-    parts: int
-    as_of: str
-    consistent_from: str
-    consistent_to: str
-    consumed_rcu: float
-    verified: bool = False
-    reused: bool = False
-    resumed: bool = False
-
-    def as_dict(self) -> dict[str, Any]:
-        return asdict(self)
 
 
 def export_table(
@@ -99,7 +68,7 @@ def export_table(
         backup_id = unfinished(store, shelf) if resume == RESUME_NEWEST else resume
     location = shelf.set(backup_id or new_backup_id(as_of or clock.now(), clock))
     if backup_id and (found := _published(store, location, clients, owner)):
-        return replace(_report(found), reused=True)
+        return replace(report_of(found), reused=True)
     if resume:
         _planned(store, location)
     lease = Lease(
@@ -116,7 +85,7 @@ def export_table(
         except BaseException:
             progress.note(f"the export {location.backup_id} is unfinished; what it has finished is kept for a resume")
             raise
-    return replace(_report(published), seconds=round(clock.monotonic() - began, 3), resumed=begun.resumed)
+    return replace(report_of(published), seconds=round(clock.monotonic() - began, 3), resumed=begun.resumed)
 
 
 def _read(
@@ -213,12 +182,12 @@ def finish_group(
     location = parse_manifest_uri(backup)
     store = S3Store(clients, location.shelf.bucket, owner=owner, encryption=encryption)
     if found := _published(store, location, clients, owner):
-        return replace(_report(found), reused=True)
+        return replace(report_of(found), reused=True)
     plan = _planned(store, location)
     with _shared_lease(store, location.shelf, actor, run, clock) as lease:
         made = finish_export(store, plan, lease, clock=clock, progress=progress, actor=actor, run=run)
         lease.release()
-    return _report(made)
+    return report_of(made)
 
 
 def _shared_lease(store: Store, shelf: Shelf, actor: str, run: str, clock: Clock) -> Lease:
@@ -245,12 +214,3 @@ def _waiter(progress: Progress, resume: str | None) -> Any:
     if not resume:
         return None
     return lambda seconds, holder: progress.note(f"waiting {seconds:.0f} s for the lease of {holder} to run out")
-
-
-def _report(made: Manifest) -> ExportReport:
-    """What a published manifest says of itself."""
-    return ExportReport(
-        made.uri, made.backup_id, str(made.table["name"]), made.items, made.stored_bytes, made.raw_bytes, str(made.content),
-        round((made.finished - made.started).total_seconds(), 3), len(made.segments), len(made.parts), utc_text(made.as_of),
-        utc_text(made.consistent[0]), utc_text(made.consistent[1]), round(made.run.get("consumed_rcu", 0.0), 1),
-    )  # fmt: skip

@@ -1,0 +1,49 @@
+"""`tablekeep import-set s3://bucket/exports/AWSDynamoDB/01700000000000-0a0b0c0d --to s3://bucket/prefix`"""
+
+import argparse
+
+from tablekeep.cli import export as export_verb
+from tablekeep.cli.command import DONE, FAILED, UNVERIFIED, Context, Outcome
+from tablekeep.engine.backups.verify import verify_backup
+from tablekeep.engine.errors import BadInputError
+from tablekeep.engine.export.convert import import_native
+
+HELP = "make a backup of a full export that DynamoDB itself wrote (DYNAMODB_JSON), then verify it"
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("source", metavar="S3-URI", help="the export's folder, s3://bucket/…/AWSDynamoDB/<export id>")
+    parser.add_argument("--to", required=True, metavar="S3-URI", help="the root of the backups, s3://bucket/prefix")
+    parser.add_argument(
+        "--key", metavar="NAME:TYPE[,NAME:TYPE]", help="the key of a table that is gone, as customer:S,order_no:N"
+    )
+    parser.add_argument("--encryption", metavar="KEY", help="KMS key of the objects: id, alias or ARN")
+    parser.add_argument("--bucket-owner", metavar="ACCOUNT", help="the account that must own the bucket of the backups")
+    parser.add_argument("--no-verify", action="store_true", help="do not read the backup again; exit code 3")
+
+
+def run(args: argparse.Namespace, context: Context) -> Outcome:
+    common = {
+        "clients": context.clients, "clock": context.clock, "progress": context.progress, "owner": args.bucket_owner,
+        "actor": context.actor, "run": context.run,
+    }  # fmt: skip
+    report = import_native(source=args.source, to=args.to, key=_key(args.key), encryption=args.encryption, **common)
+    document = report.as_dict()
+    if args.no_verify:
+        return Outcome(UNVERIFIED, document)
+    proof = verify_backup(backup=report.backup, level="full", **common)
+    document |= {"verified": proof.ok, "problems": proof.problems, "verify_seconds": proof.seconds}
+    return Outcome(DONE if proof.ok else FAILED, document)
+
+
+def _key(text: str | None) -> list[tuple[str, str]] | None:
+    """:raises BadInputError: for what names no key."""
+    if text is None:
+        return None
+    parts = [one.rpartition(":") for one in text.split(",")]
+    if not 1 <= len(parts) <= 2 or any(not name or kind not in ("S", "N", "B") for name, _, kind in parts):
+        raise BadInputError(f"reading the key {text[:200]!r}", "it names no key", "give --key customer:S,order_no:N")
+    return [(name, kind) for name, _, kind in parts]
+
+
+tell = export_verb.tell
