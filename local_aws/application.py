@@ -28,6 +28,12 @@ class Switches:
     dynamodb_unprocessed_every: int = 0
     #: DynamoDB: every n-th Scan, BatchWriteItem, PutItem, GetItem or BatchGetItem is throttled; 0 never.
     dynamodb_throttle_every: int = 0
+    #: DynamoDB: its clock, in ISO 8601; empty: the machine's.
+    dynamodb_now: str = ""
+    #: DynamoDB: by how much the latest restorable time lags behind its clock.
+    dynamodb_restore_lag_seconds: int = 0
+    #: DynamoDB: how often DescribeExport says of a new export that it is in progress.
+    dynamodb_export_polls: int = 0
 
     def set(self, service: str, settings: dict[str, Any]) -> None:
         """:raises ValueError: for a switch that does not exist or a value of another type."""

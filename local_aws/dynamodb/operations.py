@@ -12,6 +12,8 @@ from moto.dynamodb.models.dynamo_type import DynamoType
 from moto.dynamodb.models.table import Table
 
 from local_aws.dynamodb import patches
+from local_aws.dynamodb.history import watching
+from local_aws.dynamodb.recovery import Recovery
 from local_aws.dynamodb.scan import scan
 from local_aws.dynamodb.tables import TableRules, find_table
 from local_aws.dynamodb.values import Wire, invalid, normal_value
@@ -52,9 +54,11 @@ class DynamoDb:
             "PutItem": self._put_item,
             "GetItem": self._get_item,
         }
+        self.recovery = Recovery(switches)
 
     def reset(self) -> None:
         self._counts = dict.fromkeys(self._counts, 0)
+        self.recovery.reset()
 
     def __call__(
         self, operation: str, environ: dict[str, Any], start_response: Callable[..., Any], moto: Callable[..., Any]
@@ -66,21 +70,35 @@ class DynamoDb:
                     table = find_table(environ, body.get("TableName"))
                     answer = msgspec.json.encode({"TableName": table.name} | NOT_IN_MOTO[operation])
                     return dynamodb_response(answer)(start_response)
-                own = self._own.get(operation)
-                if own is not None:
-                    self._throttle()
-                    given = own(environ, body)
-                    if given is not None:
-                        return dynamodb_response(given)(start_response)
-                strict = self._strict(operation, environ, body)
-                if strict is not None:
-                    data = msgspec.json.encode(strict)
-                    environ |= {"wsgi.input": io.BytesIO(data), "CONTENT_LENGTH": str(len(data))}
-                with patches.request(operation, body):
-                    # moto's answers are whole when it returns, so the lock may go
-                    return list(moto(environ, start_response))
+                recovery = self.recovery.operations.get(operation)
+                if recovery is not None:
+                    return dynamodb_response(recovery(environ, body))(start_response)
+                with watching(operation, environ, body, self.recovery.now()):
+                    return self._answer(operation, environ, body, start_response, moto)
         except ServiceError as error:
             return error_response(error)(start_response)
+
+    def _answer(
+        self,
+        operation: str,
+        environ: dict[str, Any],
+        body: dict[str, Any],
+        start_response: Callable[..., Any],
+        moto: Callable[..., Any],
+    ) -> Iterable[bytes]:
+        own = self._own.get(operation)
+        if own is not None:
+            self._throttle()
+            given = own(environ, body)
+            if given is not None:
+                return dynamodb_response(given)(start_response)
+        strict = self._strict(operation, environ, body)
+        if strict is not None:
+            data = msgspec.json.encode(strict)
+            environ |= {"wsgi.input": io.BytesIO(data), "CONTENT_LENGTH": str(len(data))}
+        with patches.request(operation, body):
+            # moto's answers are whole when it returns, so the lock may go
+            return list(moto(environ, start_response))
 
     def _throttle(self) -> None:
         self._counts["requests"] += 1

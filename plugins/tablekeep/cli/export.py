@@ -1,11 +1,13 @@
 """`tablekeep export --table orders --to s3://bucket/prefix`"""
 
 import argparse
+from datetime import UTC, datetime
 
 from tablekeep.cli.command import DONE, FAILED, UNVERIFIED, Context, Outcome
 from tablekeep.cli.output import print_pairs, size_text
 from tablekeep.engine.backups.verify import verify_backup
-from tablekeep.engine.export.table import RESUME_NEWEST, export_table
+from tablekeep.engine.errors import BadInputError
+from tablekeep.engine.export.table import ENGINES, RESUME_NEWEST, export_table
 
 HELP = "back a table up to S3 as Parquet, then verify the backup"
 
@@ -13,6 +15,15 @@ HELP = "back a table up to S3 as Parquet, then verify the backup"
 def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--table", required=True, help="the table's name")
     parser.add_argument("--to", required=True, metavar="S3-URI", help="the root of the backups, s3://bucket/prefix")
+    parser.add_argument(
+        "--engine",
+        choices=ENGINES,
+        default="scan",
+        help="scan: read the table · pitr: DynamoDB's own export, of any time that it keeps · auto: pitr where that is on",
+    )
+    parser.add_argument(
+        "--as-of", metavar="TIME", help="with pitr: the state to export, as 2026-11-23T02:00:00Z (default: now)"
+    )
     parser.add_argument("--segments", type=int, help="segments of the parallel scan (default: by the table's size)")
     budget = parser.add_mutually_exclusive_group()
     budget.add_argument(
@@ -37,9 +48,15 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace, context: Context) -> Outcome:
+    as_of = parse_time(args.as_of)
+    if as_of and args.engine != "pitr":
+        raise BadInputError(
+            "exporting", "--as-of is given, and a scan can only read the table as it is now", "add --engine pitr"
+        )
     report = export_table(
         clients=context.clients, clock=context.clock, progress=context.progress, table=args.table, to=args.to, segments=args.segments,
         read_budget=args.max_rcu if args.read_budget is None else args.read_budget, workers=args.workers, resume=args.resume,
+        engine=args.engine, as_of=as_of,
         encryption=args.encryption, owner=args.bucket_owner, actor=context.actor, run=context.run,
     )  # fmt: skip
     document = report.as_dict()
@@ -51,6 +68,21 @@ def run(args: argparse.Namespace, context: Context) -> Outcome:
     )  # fmt: skip
     document |= {"verified": proof.ok, "problems": proof.problems, "verify_seconds": proof.seconds}
     return Outcome(DONE if proof.ok else FAILED, document)
+
+
+def parse_time(text: str | None) -> datetime | None:
+    """:raises BadInputError: for what is no time with a time zone."""
+    if text is None:
+        return None
+    try:
+        moment: datetime | None = datetime.fromisoformat(text.replace("Z", "+00:00"))
+    except ValueError:
+        moment = None
+    if moment is None or moment.tzinfo is None:
+        raise BadInputError(
+            f"reading the time {text[:60]!r}", "it is no time with its zone", "write 2026-11-23T02:00:00Z"
+        )
+    return moment.astimezone(UTC)
 
 
 def tell(outcome: Outcome) -> None:

@@ -8,7 +8,7 @@ from dataclasses import asdict, replace
 from datetime import datetime
 from typing import Any
 
-from tablekeep.engine.backups.location import SetLocation, Shelf, new_backup_id, parse_manifest_uri
+from tablekeep.engine.backups.location import STATE, SetLocation, Shelf, new_backup_id, parse_manifest_uri
 from tablekeep.engine.backups.manifest import Manifest
 from tablekeep.engine.backups.s3 import S3Store
 from tablekeep.engine.backups.sets import open_backup
@@ -17,8 +17,17 @@ from tablekeep.engine.clients import SessionClients
 from tablekeep.engine.clock import Clock
 from tablekeep.engine.dynamodb.budget import TokenBucket
 from tablekeep.engine.errors import BadInputError
-from tablekeep.engine.export.begin import Begun, ExportOptions, begin, get_ready, unfinished
+from tablekeep.engine.export.begin import Begun, ExportOptions, Ready, begin, get_ready, unfinished
+from tablekeep.engine.export.convert import convert_files, plan_conversion
 from tablekeep.engine.export.finish import clear_state, finish_export
+from tablekeep.engine.export.pitr import (
+    check_time,
+    clear_native,
+    recovery_window,
+    start_native,
+    wait_for_native,
+    wait_for_time,
+)
 from tablekeep.engine.export.plan import ExportPlan, load_plan
 from tablekeep.engine.export.read import in_turn, read_segments
 from tablekeep.engine.export.report import ExportReport, report_of
@@ -26,6 +35,7 @@ from tablekeep.engine.export.workers import MOST_PROCESSES, read_in_processes
 from tablekeep.engine.leases import Lease
 from tablekeep.engine.progress import NoProgress, Progress
 
+ENGINES = ("scan", "pitr", "auto")
 RESUME_NEWEST = "newest"
 
 
@@ -39,6 +49,7 @@ def export_table(
     segments: int | None = None,
     read_budget: str | float | None = None,
     workers: int = 1,
+    engine: str = "scan",
     as_of: datetime | None = None,
     backup_id: str | None = None,
     resume: str | None = None,
@@ -52,6 +63,8 @@ def export_table(
     :param segments: 1 … 1,000,000; chosen by the table's size when None.
     :param read_budget: read capacity units a second over all segments, or a share of the table's capacity such as `"25%"`.
     :param workers: processes of this machine.
+    :param engine: `scan`, `pitr` (the service's own export: no read capacity, and past times) or `auto` (pitr where recovery is on).
+    :param as_of: the nominal time; for `pitr` the state that is exported.
     :param backup_id: given by a caller that must not make a second set when it is tried again: a set of that id is the result, and
         an unfinished one is gone on with.
     :param resume: the backup id of an unfinished export to go on with, or `"newest"`.
@@ -66,26 +79,84 @@ def export_table(
     store, shelf = ready.store, ready.shelf
     if resume:
         backup_id = unfinished(store, shelf) if resume == RESUME_NEWEST else resume
+    by_service = _by_service(ready, engine, {"read_budget": read_budget, "segments": segments, "workers": workers})
+    if by_service:
+        as_of = as_of or clock.now()
+        check_time(recovery_window(clients, table), table, as_of, clock.now())
     location = shelf.set(backup_id or new_backup_id(as_of or clock.now(), clock))
     if backup_id and (found := _published(store, location, clients, owner)):
         return replace(report_of(found), reused=True)
-    if resume:
-        _planned(store, location)
+    if resume and next(store.list(location.key(f"{STATE}/")), None) is None:
+        raise BadInputError(f"going on with {location.uri}", "no export was begun there", "look into the bucket")
     lease = Lease(
         store, shelf.lease_key, holder=actor, run=run, clock=clock, conflict=AlreadyExistsError, wait=_waiter(progress, resume)
     )  # fmt: skip
+    resumed = load_plan(store, location) is not None
     with lease:
-        begun = begin(clients, clock, progress, ready, location, at_least=workers, as_of=as_of, run=run)
-        plan = begun.plan
-        assert plan
-        progress.phase("scan", plan.expected or None)
         try:
-            _read(clients, clock, progress, begun, plan, workers)
+            if by_service:
+                assert as_of
+                plan = _convert(clients, clock, progress, ready, location, as_of, run)
+            else:
+                begun = begin(clients, clock, progress, ready, location, at_least=workers, as_of=as_of, run=run)
+                assert begun.plan
+                plan = begun.plan
+                progress.phase("scan", plan.expected or None)
+                _read(clients, clock, progress, begun, plan, workers)
             published = finish_export(store, plan, lease, clock=clock, progress=progress, actor=actor, run=run)
         except BaseException:
-            progress.note(f"the export {location.backup_id} is unfinished; what it has finished is kept for a resume")
+            if load_plan(store, location) is not None:
+                progress.note(
+                    f"the export {location.backup_id} is unfinished; what it has finished is kept for a resume"
+                )
             raise
-    return replace(report_of(published), seconds=round(clock.monotonic() - began, 3), resumed=begun.resumed)
+        if by_service:
+            clear_native(store, location, progress)
+    return replace(report_of(published), seconds=round(clock.monotonic() - began, 3), resumed=resumed)
+
+
+def _by_service(ready: Ready, engine: str, scan_only: dict[str, Any]) -> bool:
+    """Whether the service exports.
+
+    :raises BadInputError: for options that have no effect on its export.
+    """
+    what = f"exporting the table {ready.settings.table}"
+    if engine not in ENGINES:
+        raise BadInputError(what, f"there is no engine {engine!r}", f"choose one of {', '.join(ENGINES)}")
+    if engine == "scan" or (engine == "auto" and not ready.settings.point_in_time_recovery):
+        return False
+    given = sorted(name for name, value in scan_only.items() if value not in (None, 1))
+    if given and engine == "pitr":
+        raise BadInputError(
+            what, f"{given[0]} is given, and the service's own export reads nothing from the table", "leave it out"
+        )
+    return True
+
+
+def _convert(
+    clients: SessionClients,
+    clock: Clock,
+    progress: Progress,
+    ready: Ready,
+    location: SetLocation,
+    as_of: datetime,
+    run: str,
+) -> ExportPlan:
+    """The service exports, and its files become parts."""
+    store, options = ready.store, ready.options
+    wait_for_time(clients, clock, progress, options.table, as_of)
+    arn = start_native(
+        clients, clock, store, location, ready.settings, as_of, encryption=options.encryption, owner=options.owner
+    )
+    native = wait_for_native(clients, clock, store, progress, arn)
+    plan = plan_conversion(
+        clock, store, store, location, native, ready.settings, options={"encryption": options.encryption, "owner": options.owner},
+        run=run,
+    )  # fmt: skip
+    progress.phase("convert", native.items)
+    numbers = in_turn(range(plan.segments))
+    convert_files(store, store, plan, native.files, numbers, clock=clock, progress=progress)
+    return plan
 
 
 def _read(

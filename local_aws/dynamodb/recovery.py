@@ -1,0 +1,165 @@
+"""Point-in-time recovery: its window, and exports to S3 of any state within it (full ones; incremental ones are refused)."""
+
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from moto.dynamodb.models.table import Table
+from moto.s3.exceptions import S3ClientError
+from moto.s3.models import s3_backends
+
+from local_aws.dynamodb.exports import Source, write_full_export
+from local_aws.dynamodb.history import parse_now, state_at
+from local_aws.dynamodb.tables import find_table
+from local_aws.dynamodb.values import invalid
+from local_aws.responses import ServiceError
+
+if TYPE_CHECKING:
+    from local_aws.application import Switches
+
+SINCE = "_local_aws_recoverable_since"
+TOKEN_HOURS = 8
+DAYS = 35
+
+
+@dataclass
+class _Export:
+    description: dict[str, Any]
+    request: dict[str, Any]
+    asked: datetime
+    polls_left: int
+
+
+class Recovery:
+    """Answers the operations around point-in-time recovery."""
+
+    def __init__(self, switches: "Switches") -> None:
+        self._switches = switches
+        self._exports: dict[str, _Export] = {}
+        self.operations: dict[str, Callable[[dict[str, Any], dict[str, Any]], bytes]] = {
+            "UpdateContinuousBackups": self._update,
+            "DescribeContinuousBackups": self._describe,
+            "ExportTableToPointInTime": self._export,
+            "DescribeExport": self._describe_export,
+            "ListExports": self._list_exports,
+        }
+
+    def reset(self) -> None:
+        self._exports.clear()
+
+    def now(self) -> datetime:
+        return parse_now(self._switches.dynamodb_now)
+
+    def _window(self, table: Table) -> tuple[datetime, datetime] | None:
+        """Earliest and latest restorable time; None where recovery is off."""
+        since: datetime | None = table.__dict__.get(SINCE)
+        if since is None:
+            return None
+        now = self.now()
+        latest = now - timedelta(seconds=self._switches.dynamodb_restore_lag_seconds)
+        return max(since, now - timedelta(days=DAYS)), max(latest, since)
+
+    def _update(self, environ: dict[str, Any], body: dict[str, Any]) -> bytes:
+        table = find_table(environ, body.get("TableName"))
+        enabled = body["PointInTimeRecoverySpecification"]["PointInTimeRecoveryEnabled"]
+        if not enabled:
+            table.__dict__.pop(SINCE, None)
+        else:
+            table.__dict__.setdefault(SINCE, self.now())
+        return self._describe(environ, body)
+
+    def _describe(self, environ: dict[str, Any], body: dict[str, Any]) -> bytes:
+        window = self._window(find_table(environ, body.get("TableName")))
+        description: dict[str, Any] = {"PointInTimeRecoveryStatus": "DISABLED"}
+        if window is not None:
+            description = {
+                "PointInTimeRecoveryStatus": "ENABLED",
+                "RecoveryPeriodInDays": DAYS,
+                "EarliestRestorableDateTime": window[0].timestamp(),
+                "LatestRestorableDateTime": window[1].timestamp(),
+            }
+        backups = {"ContinuousBackupsStatus": "ENABLED", "PointInTimeRecoveryDescription": description}
+        return msgspec.json.encode({"ContinuousBackupsDescription": backups})
+
+    def _export(self, environ: dict[str, Any], body: dict[str, Any]) -> bytes:
+        table = find_table(environ, body.get("TableArn"))
+        self._check(body)
+        token = body.get("ClientToken")
+        for known in self._exports.values():
+            if token and known.request.get("ClientToken") == token and self._fresh(known):
+                if known.request != body:
+                    raise ServiceError("ExportConflictException", "An export with this token has other parameters")
+                return self._answer(known)
+        window = self._window(table)
+        if window is None:
+            raise ServiceError(
+                "PointInTimeRecoveryUnavailableException",
+                f"Point in time recovery is not enabled for table '{table.name}'",
+            )
+        at = datetime.fromtimestamp(body["ExportTime"], UTC) if "ExportTime" in body else window[1]
+        if not window[0] <= at <= window[1]:
+            raise ServiceError("InvalidExportTimeException", "ExportTime is outside of the recovery window")
+        made = self._write(table, body, at)
+        self._exports[made.description["ExportArn"]] = made
+        return self._answer(made)
+
+    @staticmethod
+    def _check(body: dict[str, Any]) -> None:
+        if body.get("ExportType", "FULL_EXPORT") != "FULL_EXPORT" or body.get("ExportFormat") == "ION":
+            raise invalid("The stand-in writes full exports in DYNAMODB_JSON only")
+        if "$" in body.get("ClientToken", ""):
+            raise invalid("ClientToken must not contain $")
+
+    def _fresh(self, export: _Export) -> bool:
+        return self.now() - export.asked < timedelta(hours=TOKEN_HOURS)
+
+    def _write(self, table: Table, body: dict[str, Any], at: datetime) -> _Export:
+        now = self.now()
+        export_id = f"{int(now.timestamp() * 1000):014d}-{secrets.token_hex(4)}"
+        arn = f"{table.table_arn}/export/{export_id}"
+        description = {
+            "ExportArn": arn, "ExportStatus": "COMPLETED", "TableArn": table.table_arn, "TableId": table.table_id,
+            "ExportTime": at.timestamp(), "S3Bucket": body["S3Bucket"], "S3Prefix": body.get("S3Prefix"),
+            "S3SseAlgorithm": body.get("S3SseAlgorithm", "AES256"), "ExportFormat": "DYNAMODB_JSON", "ExportType": "FULL_EXPORT",
+            "StartTime": now.timestamp(), "ClientToken": body.get("ClientToken"),
+        }  # fmt: skip
+        bucket, items = body["S3Bucket"], state_at(table, at)
+        store = s3_backends[table.table_arn.split(":")[4]]["aws"]
+        try:
+            key = write_full_export(
+                lambda name, content: store.put_object(bucket, name, content), bucket, (body.get("S3Prefix") or "").rstrip("/"),
+                Source(table.table_arn, table.table_id, items), export_id=export_id, at=at,
+            )  # fmt: skip
+            description |= {"ExportManifest": key, "ItemCount": len(items), "BilledSizeBytes": sum(map(len, items))}
+        except S3ClientError:
+            description |= {
+                "ExportStatus": "FAILED", "FailureCode": "S3NoSuchBucket", "FailureMessage": "The bucket does not exist",
+            }  # fmt: skip
+        return _Export(description, body, now, self._switches.dynamodb_export_polls)
+
+    def _answer(self, export: _Export) -> bytes:
+        shown = {name: value for name, value in export.description.items() if value is not None}
+        if export.polls_left > 0:
+            shown["ExportStatus"] = "IN_PROGRESS"
+            for hidden in ("ExportManifest", "ItemCount", "BilledSizeBytes", "FailureCode", "FailureMessage"):
+                shown.pop(hidden, None)
+        return msgspec.json.encode({"ExportDescription": shown})
+
+    def _describe_export(self, environ: dict[str, Any], body: dict[str, Any]) -> bytes:
+        export = self._exports.get(body.get("ExportArn", ""))
+        if export is None:
+            raise ServiceError("ExportNotFoundException", "Export not found")
+        answer = self._answer(export)
+        export.polls_left -= 1
+        return answer
+
+    def _list_exports(self, environ: dict[str, Any], body: dict[str, Any]) -> bytes:
+        listed = [
+            {"ExportArn": arn, "ExportStatus": one.description["ExportStatus"], "ExportType": "FULL_EXPORT"}
+            for arn, one in self._exports.items()
+            if body.get("TableArn") in (None, one.description["TableArn"])
+        ]
+        return msgspec.json.encode({"ExportSummaries": listed})
