@@ -158,6 +158,7 @@ def _read_table(pipeline: Pipeline) -> tuple[list[Any], Any]:
     written = {"encryption": backup.encryption, "bucket_owner": backup.bucket_owner}
     export: dict[str, Any] = {
         "task_id": "backup",
+        "engine": backup.engine,
         "segments": backup.segments,
         "read_budget": backup.read_budget,
         "max_active_tis_per_dag": 1,

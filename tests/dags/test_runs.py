@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from local_aws.server import switch
 from tablekeep.engine.backups.catalog import list_backups, newest_verified
 from tablekeep.engine.backups.s3 import S3Store
 from tests.tables import BUCKET, ROOT, clients, make_bucket, make_table, orders
@@ -127,3 +128,70 @@ def test_a_failed_group_is_no_backup(project: Any, dags: Any, pipelines: Any, mo
     assert found["finish", -1] == "upstream_failed"
     assert found["verify", -1] == "upstream_failed"
     assert not sets()
+
+
+PITR = f"""
+version: 1
+table: orders
+region: us-east-1
+backup:
+  engine: ENGINE
+  to: {ROOT}
+"""
+
+
+@pytest.fixture
+def recoverable(project: Any, local_aws: Any, pipelines: Any) -> Any:
+    """The table with point-in-time recovery since two days, and an item that came yesterday."""
+    client, now = local_aws.client("dynamodb"), datetime.now(UTC)
+    client.delete_table(TableName="orders")
+    switch(local_aws.endpoint, "dynamodb", {"now": (now - timedelta(days=2)).isoformat()})
+    make_table(local_aws, "orders", orders())
+    recovery = {"PointInTimeRecoveryEnabled": True}
+    client.update_continuous_backups(TableName="orders", PointInTimeRecoverySpecification=recovery)
+    switch(local_aws.endpoint, "dynamodb", {"now": (now - timedelta(days=1)).isoformat()})
+    client.put_item(TableName="orders", Item={"pk": {"S": "new"}, "sk": {"N": "1"}})
+    switch(local_aws.endpoint, "dynamodb", {"now": ""})
+    pipelines(orders=PITR.replace("ENGINE", "pitr"))
+    return local_aws
+
+
+def test_a_past_time_by_the_services_export(recoverable: Any, dags: Any) -> None:
+    found = dags()["backup__orders"]
+    run = found.test(logical_date=datetime.now(UTC) - timedelta(days=1, hours=5))
+    assert tasks(run) == {"backup": "success", "verify": "success", "publish": "success"}
+    assert sets()[0].items == 40
+    assert sets()[0].engine == "pitr"
+    assert state(found.test()) == "success"
+    assert [one.items for one in sets()] == [41, 40]
+    late = found.test(logical_date=datetime.now(UTC) - timedelta(days=9))
+    assert tasks(late)["backup"] == "failed"
+    assert len(sets()) == 2
+
+
+def test_a_task_waits_in_the_triggerer_and_starts_one_export(recoverable: Any, dags: Any, monkeypatch: Any) -> None:
+    from tablekeep import triggers
+
+    polled: list[str | None] = []
+    real = triggers.NativeExportTrigger._ready
+    monkeypatch.setattr(triggers.NativeExportTrigger, "_ready", lambda self: polled.append(self.arn) or real(self))
+    switch(recoverable.endpoint, "dynamodb", {"export_polls": 3})
+    found = dags()["backup__orders"]
+    found.get_task("backup").poll_seconds = 0.1
+    assert tasks(found.test())["backup"] == "success"
+    assert len(polled) >= 2
+    assert all(arn and "/export/" in arn for arn in polled)
+    assert len(recoverable.client("dynamodb").list_exports()["ExportSummaries"]) == 1
+
+
+def test_auto_turns_red_when_recovery_was_turned_off(recoverable: Any, dags: Any, pipelines: Any) -> None:
+    pipelines(orders=PITR.replace("ENGINE", "auto"))
+    found = dags()["backup__orders"]
+    assert tasks(found.test())["backup"] == "success"
+    assert sets()[0].engine == "pitr"
+    recovery = {"PointInTimeRecoveryEnabled": False}
+    recoverable.client("dynamodb").update_continuous_backups(
+        TableName="orders", PointInTimeRecoverySpecification=recovery
+    )
+    assert tasks(found.test())["backup"] == "failed"
+    assert len(sets()) == 1

@@ -17,6 +17,7 @@ from local_aws.demo.airflow import Airflow
 from local_aws.demo.follow import Follower, Run
 from local_aws.demo.night import Demo
 from local_aws.demo.processes import DemoError
+from local_aws.server import switch
 from tablekeep.engine.backups.catalog import list_backups
 from tablekeep.engine.backups.s3 import S3Store
 from tablekeep.engine.backups.sets import open_backup
@@ -90,6 +91,15 @@ backup:
   spread: {above_gb: 0, tasks: 2}
   to: s3://tablekeep-scheduler/backups
 """
+HISTORY = """
+version: 1
+table: history
+region: us-east-1
+backup:
+  engine: pitr
+  schedule: "0 2 * * *"
+  to: s3://tablekeep-scheduler/backups
+"""
 WORKERS = ("worker-one", "worker-two")
 
 
@@ -112,6 +122,7 @@ def night(request: pytest.FixtureRequest) -> Iterator[Night]:
     for table, schedule in (("planes", NEVER_TODAY), ("weather", "* * * * *"), ("orders", NEVER_TODAY)):
         (pipelines / f"{table}.yaml").write_text(PIPELINE.format(table=table, schedule=schedule))
     (pipelines / "spread.yaml").write_text(SPREAD)
+    (pipelines / "history.yaml").write_text(HISTORY)
     with pytest.MonkeyPatch.context() as patch:
         for name in ("AWS_ENDPOINT_URL", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
             patch.setenv(name, "replaced by the demo")
@@ -121,7 +132,14 @@ def night(request: pytest.FixtureRequest) -> Iterator[Night]:
                 demo.add(airflow.celery_worker(name))
             made = Night(demo, airflow, pipelines)
             made.follower.wait_for_dags(
-                ["backup__spread", "backup__planes", "backup__weather", "backup__orders", "copy__planes__analytics"]
+                [
+                    "backup__spread",
+                    "backup__history",
+                    "backup__planes",
+                    "backup__weather",
+                    "backup__orders",
+                    "copy__planes__analytics",
+                ]
             )
             yield made
     shutil.rmtree(directory, ignore_errors=True)
@@ -228,6 +246,57 @@ def test_a_backfill_of_three_past_days_leaves_the_database_as_it_is(night: Night
     assert night.ledger("planes") == ledger
     assert night.query("SELECT count(*), md5(string_agg(p::text, ',' ORDER BY p.tailnum)) FROM public.planes p") == rows
     assert len(night.follower.runs_of("copy__planes__analytics")) == copies
+
+
+def backfill(night: Night, dag: str, begin: datetime, end: datetime, behavior: str, runs: int) -> list[Run]:
+    """The runs of a backfill, when all have ended."""
+    known = {run.run_id for run in night.follower.runs_of(dag) if run.ended}
+    night.airflow.call(
+        "POST", "/backfills",
+        json={
+            "dag_id": dag, "from_date": begin.isoformat(), "to_date": end.isoformat(), "run_backwards": False, "dag_run_conf": {},
+            "reprocess_behavior": behavior, "max_active_runs": 3,
+        },
+    )  # fmt: skip
+
+    def ended() -> list[Run]:
+        found = [run for run in night.follower.runs_of(dag) if run.run_id.startswith("backfill__")]
+        new = [run for run in found if behavior != "none" or run.run_id not in known]
+        return new if len(new) >= runs and all(run.ended for run in new) else []
+
+    made: list[Run] = night.until(ended, 120)
+    return made
+
+
+def test_a_backfill_by_the_services_export_makes_the_set_of_each_day(night: Night) -> None:
+    """Four days ago the table got recovery and an item; one more on each day since. The day before all that is refused."""
+    client = boto3.client("dynamodb", region_name="us-east-1")
+    midnight = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    try:
+        for day in range(4, 0, -1):
+            switch(night.demo.endpoint, "dynamodb", {"now": (midnight - timedelta(days=day)).isoformat()})
+            if day == 4:
+                client.create_table(
+                    TableName="history", BillingMode="PAY_PER_REQUEST", KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}],
+                    AttributeDefinitions=[{"AttributeName": "pk", "AttributeType": "S"}],
+                )  # fmt: skip
+                client.update_continuous_backups(
+                    TableName="history", PointInTimeRecoverySpecification={"PointInTimeRecoveryEnabled": True}
+                )
+            client.put_item(TableName="history", Item={"pk": {"S": f"day-{day}"}})
+    finally:
+        switch(night.demo.endpoint, "dynamodb", {"now": ""})
+    begin, end = midnight - timedelta(days=5), midnight
+    runs = backfill(night, "backup__history", begin, end - timedelta(hours=1), "none", 5)
+    assert sorted(run.state for run in runs) == ["failed", "success", "success", "success", "success"]
+    made = night.sets("history")
+    assert [(one.as_of, one.items) for one in made] == [
+        (midnight - timedelta(days=day, hours=-2), 5 - day) for day in (1, 2, 3, 4)
+    ]
+    again = backfill(night, "backup__history", midnight - timedelta(days=2), end - timedelta(hours=1), "completed", 2)
+    assert {run.state for run in again if run.state != "failed"} == {"success"}
+    assert [one.backup_id for one in night.sets("history")] == [one.backup_id for one in made]
+    assert len(client.list_exports()["ExportSummaries"]) == 4
 
 
 def test_a_copy_unpaused_after_two_missed_backups_loads_the_latest(night: Night) -> None:

@@ -204,11 +204,17 @@ def test_a_failed_export_is_told_with_its_reason(local_aws: Any, clock: Standing
         native_status(clients(), started["ExportDescription"]["ExportArn"])
 
 
-def test_auto_takes_the_service_where_recovery_is_on(local_aws: Any, clock: StandingClock) -> None:
-    taken = open_backup(clients(), export("orders", engine="auto", clock=clock).backup).manifest.engine
+def test_auto_takes_the_service_where_recovery_is_on_and_never_falls_back_by_itself(
+    local_aws: Any, clock: StandingClock
+) -> None:
     recovery(local_aws, False)
-    assert taken == "pitr"
     assert open_backup(clients(), export("orders", engine="auto", clock=clock).backup).manifest.engine == "scan"
+    recovery(local_aws, True)
+    clock.set(NIGHT + timedelta(days=1))
+    assert open_backup(clients(), export("orders", engine="auto", clock=clock).backup).manifest.engine == "pitr"
+    recovery(local_aws, False)
+    with pytest.raises(BadInputError, match="turned off since its last backup"):
+        export("orders", engine="auto", clock=clock)
 
 
 @pytest.mark.parametrize("option", [{"read_budget": 5}, {"segments": 3}, {"workers": 2}])

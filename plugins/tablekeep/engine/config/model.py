@@ -33,8 +33,6 @@ NOT_BUILT = {
 NOT_BUILT_VALUES = {
     ("kind", "rds"): "only dynamodb is built",
     ("kind", "s3"): "only dynamodb is built",
-    ("backup.engine", "pitr"): "the engine pitr is not built yet; use scan",
-    ("backup.engine", "auto"): "the engine pitr, from which auto chooses, is not built yet; use scan",
     ("copies.to", "mysql"): "only postgres and redshift are built",
     ("copies.to", "glue"): "only postgres and redshift are built",
     ("copies.mode", "upsert"): "only the mode replace is built",
@@ -62,8 +60,8 @@ class Backup(_Model):
     """Cron expression of five fields; without it the backup runs by hand only."""
     timezone: Timezone = "UTC"
     """Time zone of the schedule."""
-    engine: Literal["scan"] = "scan"
-    """How the table is read: scan reads it by parallel scan."""
+    engine: Literal["scan", "pitr", "auto"] = "scan"
+    """scan reads the table; pitr is DynamoDB's own export, of any time that it keeps; auto: pitr where recovery is on."""
     read_budget: Budget | None = None
     """Read capacity a second: a share of the table's, or RCU. Without it the scan takes what it can get."""
     segments: Annotated[int, Field(ge=1, le=1_000_000, examples=[8])] | None = None
@@ -76,6 +74,15 @@ class Backup(_Model):
     """KMS key of the objects: id, alias or ARN. Without it the bucket's own encryption."""
     bucket_owner: Account | None = None
     """The account that must own the bucket."""
+
+    @model_validator(mode="after")
+    def _scan_only(self) -> "Backup":
+        given = [name for name in ("read_budget", "segments") if getattr(self, name) is not None]
+        if self.engine == "pitr" and given:
+            raise ValueError(f"{given[0]} has no effect with the engine pitr, which reads nothing from the table")
+        if self.engine != "scan" and self.spread is not None:
+            raise ValueError("spread needs the engine scan: DynamoDB's own export is converted by one task")
+        return self
 
 
 class Verify(_Model):

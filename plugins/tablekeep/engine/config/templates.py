@@ -102,7 +102,11 @@ def _backup(facts: TableFacts, given: Mapping[str, str]) -> str:
         budget = "  # read_budget: 500   # RCU a second; the table is on demand, so a scan without a limit is only fast"
     else:
         budget = f'  read_budget: "25%"   # of {facts.read_capacity:,} provisioned RCU'
-    spread = "  spread: {above_gb: 64, tasks: 8}\n" if facts.size_bytes > SPREAD_BYTES else ""
+    engine = "scan"
+    if facts.recoverable:
+        engine = "pitr   # DynamoDB's own export: no read capacity, and backfills of past days"
+        budget = "  # read_budget and spread are for the engine scan"
+    spread = "  spread: {above_gb: 64, tasks: 8}\n" if facts.size_bytes > SPREAD_BYTES and not facts.recoverable else ""
     return f"""\
 # {facts.table} in {facts.region}: about {facts.items:,} items, {facts.size_bytes:,} bytes (counted by DynamoDB every six hours).
 # Point-in-time recovery is {pitr}.
@@ -114,7 +118,7 @@ region: {facts.region}
 backup:
   schedule: "{minute} 2 * * *"
   timezone: UTC
-  engine: scan
+  engine: {engine}
 {budget}
 {spread}  to: {_quoted(given["to"])}
 """

@@ -8,6 +8,7 @@ from dataclasses import asdict, replace
 from datetime import datetime
 from typing import Any
 
+from tablekeep.engine.backups.catalog import list_shelf, newest, verifications
 from tablekeep.engine.backups.location import STATE, SetLocation, Shelf, new_backup_id, parse_manifest_uri
 from tablekeep.engine.backups.manifest import Manifest
 from tablekeep.engine.backups.s3 import S3Store
@@ -16,13 +17,16 @@ from tablekeep.engine.backups.store import AlreadyExistsError, Store
 from tablekeep.engine.clients import SessionClients
 from tablekeep.engine.clock import Clock
 from tablekeep.engine.dynamodb.budget import TokenBucket
+from tablekeep.engine.dynamodb.settings import read_settings
 from tablekeep.engine.errors import BadInputError
 from tablekeep.engine.export.begin import Begun, ExportOptions, Ready, begin, get_ready, unfinished
 from tablekeep.engine.export.convert import convert_files, plan_conversion
 from tablekeep.engine.export.finish import clear_state, finish_export
 from tablekeep.engine.export.pitr import (
+    IN_PROGRESS,
     check_time,
     clear_native,
+    native_status,
     recovery_window,
     start_native,
     wait_for_native,
@@ -33,6 +37,7 @@ from tablekeep.engine.export.read import in_turn, read_segments
 from tablekeep.engine.export.report import ExportReport, report_of
 from tablekeep.engine.export.workers import MOST_PROCESSES, read_in_processes
 from tablekeep.engine.leases import Lease
+from tablekeep.engine.names import parse_s3
 from tablekeep.engine.progress import NoProgress, Progress
 
 ENGINES = ("scan", "pitr", "auto")
@@ -79,7 +84,9 @@ def export_table(
     store, shelf = ready.store, ready.shelf
     if resume:
         backup_id = unfinished(store, shelf) if resume == RESUME_NEWEST else resume
-    by_service = _by_service(ready, engine, {"read_budget": read_budget, "segments": segments, "workers": workers})
+    by_service = exported_by_service(
+        ready, engine, {"read_budget": read_budget, "segments": segments, "workers": workers}
+    )
     if by_service:
         as_of = as_of or clock.now()
         check_time(recovery_window(clients, table), table, as_of, clock.now())
@@ -115,22 +122,75 @@ def export_table(
     return replace(report_of(published), seconds=round(clock.monotonic() - began, 3), resumed=resumed)
 
 
-def _by_service(ready: Ready, engine: str, scan_only: dict[str, Any]) -> bool:
-    """Whether the service exports.
+def exported_by_service(ready: Ready, engine: str, scan_only: dict[str, Any] | None = None) -> bool:
+    """Whether the service's own export is used.
 
-    :raises BadInputError: for options that have no effect on its export.
+    :param scan_only: options that have no effect on it.
+    :raises BadInputError: for such an option with `pitr`, and when `auto` would fall from pitr to scan by itself.
     """
     what = f"exporting the table {ready.settings.table}"
     if engine not in ENGINES:
         raise BadInputError(what, f"there is no engine {engine!r}", f"choose one of {', '.join(ENGINES)}")
-    if engine == "scan" or (engine == "auto" and not ready.settings.point_in_time_recovery):
+    if engine == "scan":
         return False
-    given = sorted(name for name, value in scan_only.items() if value not in (None, 1))
+    if engine == "auto" and not ready.settings.point_in_time_recovery:
+        before = newest(ready.store, ready.shelf, table_id=ready.settings.table_id)
+        if before is not None and before.engine == "pitr":
+            raise BadInputError(
+                what,
+                "point-in-time recovery was turned off since its last backup, which was made by it",
+                "turn it on again, or choose the engine scan",
+            )
+        return False
+    given = sorted(name for name, value in (scan_only or {}).items() if value not in (None, 1))
     if given and engine == "pitr":
         raise BadInputError(
             what, f"{given[0]} is given, and the service's own export reads nothing from the table", "leave it out"
         )
     return True
+
+
+def advance_native(
+    clients: SessionClients,
+    clock: Clock,
+    *,
+    table: str,
+    to: str,
+    backup_id: str,
+    as_of: datetime,
+    encryption: str | None,
+    owner: str | None,
+) -> tuple[bool, str | None]:
+    """Starts the service's export when the service can give the state of `as_of`; called as often as one likes, it starts one.
+
+    :returns: whether there is something to wait for, and the export's ARN when it was started.
+    :raises BadInputError: for a time that cannot be had. :raises PermanentError: when the export failed.
+    """
+    ready = get_ready(clients, clock, ExportOptions(table, to, None, None, encryption, owner))
+    location = ready.shelf.set(backup_id)
+    if ready.store.head(location.manifest_key) is not None:
+        return False, None
+    window = recovery_window(clients, table)
+    check_time(window, table, as_of, clock.now())
+    if window.latest < as_of:
+        return True, None
+    arn = start_native(clients, clock, ready.store, location, ready.settings, as_of, encryption=encryption, owner=owner)
+    return native_status(clients, arn)[0] == IN_PROGRESS, arn
+
+
+def verified_as_of(
+    clients: SessionClients, *, table: str, to: str, as_of: datetime, owner: str | None
+) -> ExportReport | None:
+    """The newest verified set of exactly that nominal time, made of the table that has the name now; None when there is none."""
+    bucket, root = parse_s3(to)
+    settings = read_settings(clients, table)
+    store = S3Store(clients, bucket, owner=owner)
+    shelf = Shelf(bucket, root, settings.account, settings.region, "dynamodb", table)
+    verified = {name for name, record in verifications(store, shelf).items() if record["result"].get("ok")}
+    for manifest in list_shelf(store, shelf).backups:
+        if manifest.as_of == as_of and manifest.table_id == settings.table_id and manifest.backup_id in verified:
+            return replace(report_of(manifest), reused=True, verified=True)
+    return None
 
 
 def _convert(
