@@ -122,12 +122,12 @@ def night(request: pytest.FixtureRequest) -> Iterator[Night]:
     for table, schedule in (("planes", NEVER_TODAY), ("weather", "* * * * *"), ("orders", NEVER_TODAY)):
         (pipelines / f"{table}.yaml").write_text(PIPELINE.format(table=table, schedule=schedule))
     (pipelines / "spread.yaml").write_text(SPREAD)
-    (pipelines / "history.yaml").write_text(HISTORY)
     with pytest.MonkeyPatch.context() as patch:
         for name in ("AWS_ENDPOINT_URL", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
             patch.setenv(name, "replaced by the demo")
         with Demo(directory / "home", pipelines=pipelines, options=options) as demo:
             airflow = demo.start()
+            (pipelines / "history.yaml").write_text(HISTORY)  # its table is made by a test
             for name in WORKERS if options else ():
                 demo.add(airflow.celery_worker(name))
             made = Night(demo, airflow, pipelines)
@@ -248,23 +248,34 @@ def test_a_backfill_of_three_past_days_leaves_the_database_as_it_is(night: Night
     assert len(night.follower.runs_of("copy__planes__analytics")) == copies
 
 
-def backfill(night: Night, dag: str, begin: datetime, end: datetime, behavior: str, runs: int) -> list[Run]:
-    """The runs of a backfill, when all have ended."""
-    known = {run.run_id for run in night.follower.runs_of(dag) if run.ended}
-    night.airflow.call(
-        "POST", "/backfills",
-        json={
-            "dag_id": dag, "from_date": begin.isoformat(), "to_date": end.isoformat(), "run_backwards": False, "dag_run_conf": {},
-            "reprocess_behavior": behavior, "max_active_runs": 3,
-        },
-    )  # fmt: skip
+def backfill(night: Night, dag: str, begin: datetime, end: datetime, behavior: str, runs: int) -> list[str]:
+    """The states of a backfill's runs, when all have ended."""
+    body = {
+        "dag_id": dag, "from_date": begin.isoformat(), "to_date": end.isoformat(), "run_backwards": False, "dag_run_conf": {},
+        "reprocess_behavior": behavior, "max_active_runs": 3,
+    }  # fmt: skip
 
-    def ended() -> list[Run]:
-        found = [run for run in night.follower.runs_of(dag) if run.run_id.startswith("backfill__")]
-        new = [run for run in found if behavior != "none" or run.run_id not in known]
-        return new if len(new) >= runs and all(run.ended for run in new) else []
+    def begun() -> bool:
+        try:
+            night.airflow.call("POST", "/backfills", json=body)
+        except DemoError as error:
+            if "already a running backfill" not in str(error):
+                raise
+            return False
+        return True
 
-    made: list[Run] = night.until(ended, 120)
+    before = datetime.now(UTC)
+    night.until(begun)
+
+    def ended() -> list[str]:
+        found = [
+            run
+            for run in night.airflow.call("GET", f"/dags/{dag}/dagRuns", params={"limit": 100})["dag_runs"]
+            if run["run_type"] == "backfill" and run["end_date"] and datetime.fromisoformat(run["end_date"]) > before
+        ]
+        return [run["state"] for run in found] if len(found) >= runs else []
+
+    made: list[str] = night.until(ended, 120)
     return made
 
 
@@ -288,15 +299,21 @@ def test_a_backfill_by_the_services_export_makes_the_set_of_each_day(night: Nigh
         switch(night.demo.endpoint, "dynamodb", {"now": ""})
     begin, end = midnight - timedelta(days=5), midnight
     runs = backfill(night, "backup__history", begin, end - timedelta(hours=1), "none", 5)
-    assert sorted(run.state for run in runs) == ["failed", "success", "success", "success", "success"]
-    made = night.sets("history")
+    assert sorted(runs) == ["failed", "success", "success", "success", "success"]
+
+    def made_for_the_days() -> list[Any]:
+        # Airflow's scheduler goes on from the backfill's last day: there may be a scheduled set of this morning, too
+        return [one for one in night.sets("history") if one.as_of < midnight]
+
+    made = made_for_the_days()
     assert [(one.as_of, one.items) for one in made] == [
         (midnight - timedelta(days=day, hours=-2), 5 - day) for day in (1, 2, 3, 4)
     ]
     again = backfill(night, "backup__history", midnight - timedelta(days=2), end - timedelta(hours=1), "completed", 2)
-    assert {run.state for run in again if run.state != "failed"} == {"success"}
-    assert [one.backup_id for one in night.sets("history")] == [one.backup_id for one in made]
-    assert len(client.list_exports()["ExportSummaries"]) == 4
+    assert again == ["success", "success"]
+    assert [one.backup_id for one in made_for_the_days()] == [one.backup_id for one in made]
+    night.until(lambda: all(run.ended for run in night.follower.runs_of("backup__history")))
+    assert len(client.list_exports()["ExportSummaries"]) == len(night.sets("history"))  # each day was paid once
 
 
 def test_a_copy_unpaused_after_two_missed_backups_loads_the_latest(night: Night) -> None:
