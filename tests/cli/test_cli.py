@@ -136,3 +136,14 @@ def test_import_set(aws: Any) -> None:
     assert tablekeep("restore", report["backup"], "--to-table", "back", "--quiet").returncode == 0
     assert tablekeep("compare", "back", report["backup"]).returncode == 0
     assert tablekeep("import-set", source, "--to", ROOT, "--key", "pk:S,sk:N", "--no-verify").returncode == 3
+
+
+def test_plan(aws: Any) -> None:
+    arguments = ("plan", "export", "--table", "orders", "--to", ROOT)
+    said = tablekeep(*arguments, "--max-rcu", "50")
+    assert said.returncode == 0, said.stderr
+    assert "50 RCU a second" in said.stdout
+    assert "not known" in said.stdout
+    refused = tablekeep(*arguments, "--engine", "pitr", "--json")
+    assert refused.returncode == 2
+    assert "recovery is off" in json.loads(refused.stdout)["problems"][0]

@@ -1,0 +1,54 @@
+"""Prices, from one dated file that users can edit. Every estimate says from when they are."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tablekeep.engine.errors import BadInputError
+
+FILE = Path(__file__).parents[1] / "prices.yaml"
+VARIABLE = "TABLEKEEP_PRICES"
+
+
+@dataclass(frozen=True)
+class Prices:
+    """US dollars.
+
+    :ivar as_of: from when, ISO 8601. :ivar region: of which Region.
+    """
+
+    as_of: str
+    region: str
+    read_request_units_million: float
+    export_gb: float
+    write_requests_thousand: float
+
+
+def load_prices(file: Path | None = None) -> Prices:
+    """The prices of `file`, else of the file that TABLEKEEP_PRICES names, else the project's.
+
+    :raises BadInputError: for a file that is not there, or lacks a price.
+    """
+    import yaml
+
+    chosen = file or Path(os.environ.get(VARIABLE) or FILE)
+    what = f"reading the prices in {chosen}"
+    try:
+        document: Any = yaml.safe_load(chosen.read_text())
+        return Prices(
+            str(document["as_of"]), str(document["region"]), _price(document["dynamodb"], "read_request_units_million"),
+            _price(document["dynamodb"], "export_gb"), _price(document["s3"], "write_requests_thousand"),
+        )  # fmt: skip
+    except OSError as error:
+        raise BadInputError(what, f"the file cannot be read ({error.strerror})", f"correct {VARIABLE}") from None
+    except (yaml.YAMLError, KeyError, TypeError, ValueError) as error:
+        why = f"{error} is missing" if isinstance(error, KeyError) else str(error)
+        raise BadInputError(what, why, f"begin with a copy of {FILE.name}") from None
+
+
+def _price(group: dict[str, Any], name: str) -> float:
+    value = group[name]
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1e6:
+        raise ValueError(f"{name} is {value!r}, not a price")
+    return float(value)
