@@ -58,14 +58,15 @@ class Servers:
         return self._replaying[options]
 
 
-def measure(client: Client, items: int, endpoint: str, s3: str) -> dict[str, float]:
-    """One client in a process of its own."""
+def measure(client: Client, items: int, endpoint: str, s3: str, more: dict[str, str] | None = None) -> dict[str, float]:
+    """One client in a process of its own, with `more` in its environment."""
     environment = {
         "PATH": os.environ["PATH"], "HOME": "/nonexistent", "PYTHONPATH": str(PROJECT / "plugins"), "ITEMS": str(items),
         "AWS_ACCESS_KEY_ID": "bench", "AWS_SECRET_ACCESS_KEY": "bench", "AWS_DEFAULT_REGION": "us-east-1",
         "AWS_EC2_METADATA_DISABLED": "true", "AWS_ENDPOINT_URL_DYNAMODB": endpoint, "AWS_ENDPOINT_URL_S3": s3,
         "AWS_ENDPOINT_URL_APPLICATION_AUTO_SCALING": endpoint, "AWS_ENDPOINT_URL_STS": s3,
         "AIRFLOW_HOME": f"{tempfile.gettempdir()}/tablekeep-bench-airflow",
+        **(more or {}),
     }  # fmt: skip
     with tempfile.NamedTemporaryFile(
         "w", suffix=".py"

@@ -20,7 +20,7 @@ from local_aws.responses import ServiceError
 if TYPE_CHECKING:
     from local_aws.application import Switches
 
-SINCE = "_local_aws_recoverable_since"
+SINCE, PERIOD = "_local_aws_recoverable_since", "_local_aws_recovery_days"
 TOKEN_HOURS = 8
 DAYS = 35
 
@@ -60,24 +60,29 @@ class Recovery:
             return None
         now = self.now()
         latest = now - timedelta(seconds=self._switches.dynamodb_restore_lag_seconds)
-        return max(since, now - timedelta(days=DAYS)), max(latest, since)
+        return max(since, now - timedelta(days=table.__dict__.get(PERIOD, DAYS))), max(latest, since)
 
     def _update(self, environ: dict[str, Any], body: dict[str, Any]) -> bytes:
         table = find_table(environ, body.get("TableName"))
-        enabled = body["PointInTimeRecoverySpecification"]["PointInTimeRecoveryEnabled"]
-        if not enabled:
-            table.__dict__.pop(SINCE, None)
-        else:
+        asked = body["PointInTimeRecoverySpecification"]
+        days = asked.get("RecoveryPeriodInDays", DAYS)
+        if not 1 <= days <= DAYS:
+            raise invalid(f"RecoveryPeriodInDays must be from 1 to {DAYS}")
+        if asked["PointInTimeRecoveryEnabled"]:
             table.__dict__.setdefault(SINCE, self.now())
+            table.__dict__[PERIOD] = days
+        else:
+            table.__dict__.pop(SINCE, None)
         return self._describe(environ, body)
 
     def _describe(self, environ: dict[str, Any], body: dict[str, Any]) -> bytes:
-        window = self._window(find_table(environ, body.get("TableName")))
+        table = find_table(environ, body.get("TableName"))
+        window = self._window(table)
         description: dict[str, Any] = {"PointInTimeRecoveryStatus": "DISABLED"}
         if window is not None:
             description = {
                 "PointInTimeRecoveryStatus": "ENABLED",
-                "RecoveryPeriodInDays": DAYS,
+                "RecoveryPeriodInDays": table.__dict__[PERIOD],
                 "EarliestRestorableDateTime": window[0].timestamp(),
                 "LatestRestorableDateTime": window[1].timestamp(),
             }

@@ -240,3 +240,14 @@ def test_encryption_and_owner_reach_the_service(local_aws: Any, clock: StandingC
     assert request["S3BucketOwner"] == "123456789012"
     assert request["ExportFormat"] == "DYNAMODB_JSON"
     assert "$" not in request["ClientToken"]
+
+
+def test_the_recovery_period_bounds_the_window(local_aws: Any, clock: StandingClock) -> None:
+    local_aws.client("dynamodb").update_continuous_backups(
+        TableName="orders",
+        PointInTimeRecoverySpecification={"PointInTimeRecoveryEnabled": True, "RecoveryPeriodInDays": 3},
+    )
+    clock.set(NIGHT + timedelta(days=10))
+    assert by_service(clock, as_of=NIGHT + timedelta(days=7)).items == 40
+    with pytest.raises(BadInputError, match="keeps its past since 2026-11-27"):
+        by_service(clock, as_of=NIGHT + timedelta(days=6, hours=23))
