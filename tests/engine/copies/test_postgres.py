@@ -4,8 +4,10 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import psycopg
@@ -173,3 +175,26 @@ def test_the_newest_verified_backup_is_chosen(dsn: str) -> None:
     verify_backup(clients=clients(), backup=new, **COMMON)
     assert copy_newest(clients=clients(), shelf=shelf, target=target, **COMMON).backup == new
     assert new.startswith(ROOT)
+
+
+def test_a_ledger_that_another_session_makes_at_the_same_moment_is_no_damage(dsn: str) -> None:
+    backup = export("orders").backup
+    with psycopg.connect(dsn) as other:
+        other.execute("CREATE TABLE public.tablekeep_loads (x int)")
+        later = threading.Timer(2, other.commit)
+        later.start()
+        with pytest.raises(TransientError, match="same moment"):
+            copy(dsn, backup=backup)
+        later.join()
+
+
+def test_first_copies_to_one_database_wait_for_each_other(dsn: str) -> None:
+    backup = export("orders").backup
+    tables = [f"public.orders_{number}" for number in range(4)]
+
+    def one(table: str) -> int:
+        target = PostgresTarget(dsn, table)
+        return int(copy_backup(clients=clients(), backup=backup, target=target, **COMMON).rows)
+
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(one, tables)) == [40] * 4

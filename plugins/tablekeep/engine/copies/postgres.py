@@ -149,6 +149,8 @@ class PostgresSession:
         self._check(staging, mapping, sent)
         progress.phase("swap")
         self._swap(staging, mapping, progress)
+        # two sessions that make the same table at once break each other, IF NOT EXISTS or not
+        self._run("SELECT pg_advisory_xact_lock(hashtext(%s))", [self._table.beside(LEDGER).sql])
         self._run(create_sql(self._table, "postgres"))
         oid = self._one("SELECT %s::regclass::oid::text", [self._table.sql])[0]
         self._run(insert_sql(self._table, ", ".join(["%s"] * 12)), replace(load, table_id=oid).values())

@@ -29,6 +29,8 @@ def translate_postgres(error: psycopg.Error, what: str) -> TablekeepError:
     code = error.sqlstate or ""
     name = type(error).__name__
     left = "the table was left as it was"
+    if isinstance(error, errors.UniqueViolation) and error.diag.schema_name == "pg_catalog":
+        return TransientError(what, "another session made the same object at the same moment", f"try again; {left}")
     if isinstance(error, errors.UniqueViolation):
         return IntegrityError(what, "a key is in the backup twice", f"verify the backup with --level full; {left}")
     if isinstance(error, errors.LockNotAvailable):

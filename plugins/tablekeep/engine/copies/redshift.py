@@ -228,7 +228,11 @@ class RedshiftSession:
     def _swap(self, staging: TableName, mapping: Mapping, load: Load, progress: Progress) -> None:
         table, ledger = self._table, self._table.beside(LEDGER).sql
         if self._ledger is None:
-            self._api.run([create_sql(table, "redshift")])
+            try:
+                self._api.run([create_sql(table, "redshift")])
+            except StatementError:  # another copy may have made it at the same moment
+                if self._relation(table.beside(LEDGER)) is None:
+                    raise
             self._ledger = 0
         target = literal(str(table))
         statements = [
