@@ -6,6 +6,7 @@ stands in the segments' states. A worker that dies takes nothing of the others w
 
 import ctypes
 import multiprocessing
+import multiprocessing.connection
 import os
 import signal
 import sys
@@ -24,6 +25,7 @@ from tablekeep.engine.export.read import read_segments
 from tablekeep.engine.progress import Progress
 
 MOST_PROCESSES = 64
+PATIENCE_SECONDS = 10.0
 
 
 def read_in_processes(
@@ -59,30 +61,53 @@ def read_in_processes(
         for number in range(workers)
     ]
     failures: list[TablekeepError] = []
-    teller = threading.Thread(target=_tell, args=(messages, progress, failures, processes), name="progress")
+    teller = threading.Thread(
+        target=_tell, args=(messages, progress, failures, processes), name="progress", daemon=True
+    )
     try:
         for process in processes:
             process.start()
         teller.start()
-        for process in processes:
-            process.join()
+        _wait(processes)
     finally:
-        for process in processes:
-            if process.is_alive():
-                process.terminate()
-                process.join()
+        _end(processes)
         messages.put(None)
+        # a worker that was killed may have died with the queue's lock in its hands: then nothing comes any more
+        messages.cancel_join_thread()
         if teller.is_alive():
-            teller.join()
+            teller.join(PATIENCE_SECONDS)
     if failures:
         raise failures[0]
-    for process in processes:
+    for process in sorted(processes, key=lambda one: one.exitcode == -signal.SIGTERM or one.exitcode == 143):
         if process.exitcode:
             raise TransientError(
                 f"exporting the table {plan.table['name']}",
                 f"the worker {process.name} ended with {process.exitcode}",
                 "run it again: it goes on where the workers' last parts ended; a worker that is killed may lack memory",
             )
+
+
+def _wait(processes: Sequence[Any]) -> None:
+    """Until all have ended, or one has ended badly: it may have died with a lock in its hands, for which the others wait for ever."""
+    left = {process.sentinel: process for process in processes}
+    while left:
+        for sentinel in multiprocessing.connection.wait(list(left)):
+            process = left.pop(sentinel)
+            process.join()
+            if process.exitcode:
+                return
+
+
+def _end(processes: Sequence[Any]) -> None:
+    """Ends those that run: asked first, so that uploads are given up, then by force."""
+    running = [process for process in processes if process.pid is not None and process.is_alive()]
+    for process in running:
+        process.terminate()
+    for process in running:
+        process.join(PATIENCE_SECONDS)
+        if process.is_alive():
+            process.kill()
+            process.join()
 
 
 def _tell(messages: Any, progress: Progress, failures: list[TablekeepError], processes: Sequence[Any]) -> None:
