@@ -15,7 +15,7 @@ from clients import Client
 from export import Servers, measure
 from replay import order
 
-from local_aws.dynamodb.exports import Source, write_full_export
+from local_aws.dynamodb.exports import Source, write_export
 
 ARN = "arn:aws:dynamodb:us-east-1:123456789012:table/orders"
 EXPORT = "01700000000000-0a0b0c0d"
@@ -27,7 +27,7 @@ OURS = Client(
 import os
 from tablekeep.engine.clients import SessionClients
 from tablekeep.engine.clock import SystemClock
-from tablekeep.engine.export.convert import import_native
+from tablekeep.engine.export.imports import import_native
 from tablekeep.engine.progress import NoProgress
 report = import_native(clients=SessionClients(region="us-east-1"), clock=SystemClock(), progress=NoProgress(),
     source=os.environ["SOURCE"], to="s3://bench/backups", key=[("customer", "S"), ("order_no", "N")], actor="bench", run="bench")
@@ -60,7 +60,7 @@ def written(size: int, folder: Path, servers: Servers) -> dict[str, str]:
 
     folder.mkdir()
     prefix = f"exports-{size}"
-    write_full_export(put, "bench", prefix, Source(ARN, "id", items), export_id=EXPORT, at=datetime.now(UTC), files=8)
+    write_export(put, "bench", prefix, Source(ARN, "id", items), export_id=EXPORT, at=datetime.now(UTC), files=8)
     return {"SOURCE": f"s3://bench/{prefix}/AWSDynamoDB/{EXPORT}", "FOLDER": str(folder)}
 
 

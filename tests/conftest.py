@@ -1,18 +1,24 @@
 """What all tests share: the stand-in for AWS, hypothesis profiles, and a network that ends at the loopback."""
 
+import functools
 import os
 import socket
 from collections.abc import Iterator
 from typing import Any
 
+import botocore.loaders
+import botocore.session
 import pytest
 from hypothesis import HealthCheck, settings
 
-pytest_plugins = ["local_aws.fixtures", "tests.dynamodb_local", "tests.servers"]
+pytest_plugins = ["local_aws.fixtures", "tests.dynamodb_local", "tests.servers", "tests.past"]
 
 settings.register_profile("default", deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("ci", deadline=None, max_examples=200, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("ci" if os.environ.get("CI") else "default")
+
+# tests make clients by the hundred; each session would read the services' models from the disk anew, half of their time
+botocore.session.create_loader = functools.cache(botocore.loaders.create_loader)
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -50,6 +50,19 @@ def state_at(table: Table, moment: datetime) -> list[bytes]:
     return list(items.values())
 
 
+def changes_between(table: Table, since: datetime, to: datetime) -> list[Write]:
+    """The last write of each key that was written in a window, with what the item was before it: the service compacts so.
+
+    An item that was neither there before nor after is left out.
+    """
+    found: dict[bytes, Write] = {}
+    for write in log_of(table):
+        if since <= write.at < to:
+            before = found[write.key].old if write.key in found else write.old
+            found[write.key] = Write(write.at, write.key, before, write.new)
+    return [one for one in found.values() if one.old is not None or one.new is not None]
+
+
 @contextlib.contextmanager
 def watching(operation: str, environ: dict[str, Any], body: dict[str, Any], now: datetime) -> Iterator[None]:
     """Logs what a request changes."""

@@ -1,4 +1,4 @@
-"""Point-in-time recovery: its window, and exports to S3 of any state within it (full ones; incremental ones are refused)."""
+"""Point-in-time recovery: its window, and exports to S3 of any state and of the changes of any window within it."""
 
 import secrets
 from collections.abc import Callable
@@ -11,8 +11,8 @@ from moto.dynamodb.models.table import Table
 from moto.s3.exceptions import S3ClientError
 from moto.s3.models import s3_backends
 
-from local_aws.dynamodb.exports import Source, write_full_export
-from local_aws.dynamodb.history import parse_now, state_at
+from local_aws.dynamodb.exports import Changes, Source, change_line, write_export
+from local_aws.dynamodb.history import changes_between, parse_now, state_at
 from local_aws.dynamodb.tables import find_table
 from local_aws.dynamodb.values import invalid
 from local_aws.responses import ServiceError
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 SINCE, PERIOD = "_local_aws_recoverable_since", "_local_aws_recovery_days"
 TOKEN_HOURS = 8
 DAYS = 35
+SHORTEST, LONGEST = timedelta(minutes=15), timedelta(hours=24)
+"""Of the window of an incremental export."""
 
 
 @dataclass
@@ -105,38 +107,64 @@ class Recovery:
                 f"Point in time recovery is not enabled for table '{table.name}'",
             )
         at = datetime.fromtimestamp(body["ExportTime"], UTC) if "ExportTime" in body else window[1]
-        if not window[0] <= at <= window[1]:
-            raise ServiceError("InvalidExportTimeException", "ExportTime is outside of the recovery window")
-        made = self._write(table, body, at)
+        changes = self._changes(body, window[1])
+        for moment in (changes.since, changes.to) if changes else (at,):
+            if not window[0] <= moment <= window[1]:
+                raise ServiceError("InvalidExportTimeException", "A time is outside of the recovery window")
+        made = self._write(table, body, changes.to if changes else at, changes)
         self._exports[made.description["ExportArn"]] = made
         return self._answer(made)
 
     @staticmethod
     def _check(body: dict[str, Any]) -> None:
-        if body.get("ExportType", "FULL_EXPORT") != "FULL_EXPORT" or body.get("ExportFormat") == "ION":
-            raise invalid("The stand-in writes full exports in DYNAMODB_JSON only")
+        if body.get("ExportFormat") == "ION":
+            raise invalid("The stand-in writes exports in DYNAMODB_JSON only")
+        incremental = body.get("ExportType", "FULL_EXPORT") == "INCREMENTAL_EXPORT"
+        if incremental != ("IncrementalExportSpecification" in body) or (incremental and "ExportTime" in body):
+            raise invalid(
+                "IncrementalExportSpecification goes with INCREMENTAL_EXPORT, and ExportTime with FULL_EXPORT"
+            )
         if "$" in body.get("ClientToken", ""):
             raise invalid("ClientToken must not contain $")
+
+    @staticmethod
+    def _changes(body: dict[str, Any], latest: datetime) -> Changes | None:
+        """The window that is asked for: 15 minutes to 24 hours."""
+        asked = body.get("IncrementalExportSpecification")
+        if asked is None:
+            return None
+        since = datetime.fromtimestamp(asked["ExportFromTime"], UTC)
+        to = datetime.fromtimestamp(asked["ExportToTime"], UTC) if "ExportToTime" in asked else latest
+        if not SHORTEST <= to - since <= LONGEST:
+            raise invalid("The window of an incremental export must be from 15 minutes to 24 hours")
+        return Changes(since, to, asked.get("ExportViewType") == "NEW_AND_OLD_IMAGES")
 
     def _fresh(self, export: _Export) -> bool:
         return self.now() - export.asked < timedelta(hours=TOKEN_HOURS)
 
-    def _write(self, table: Table, body: dict[str, Any], at: datetime) -> _Export:
+    def _write(self, table: Table, body: dict[str, Any], at: datetime, changes: Changes | None) -> _Export:
         now = self.now()
         export_id = f"{int(now.timestamp() * 1000):014d}-{secrets.token_hex(4)}"
         arn = f"{table.table_arn}/export/{export_id}"
         description = {
             "ExportArn": arn, "ExportStatus": "COMPLETED", "TableArn": table.table_arn, "TableId": table.table_id,
             "ExportTime": at.timestamp(), "S3Bucket": body["S3Bucket"], "S3Prefix": body.get("S3Prefix"),
-            "S3SseAlgorithm": body.get("S3SseAlgorithm", "AES256"), "ExportFormat": "DYNAMODB_JSON", "ExportType": "FULL_EXPORT",
+            "S3SseAlgorithm": body.get("S3SseAlgorithm", "AES256"), "ExportFormat": "DYNAMODB_JSON",
+            "ExportType": body.get("ExportType", "FULL_EXPORT"),
             "StartTime": now.timestamp(), "ClientToken": body.get("ClientToken"),
         }  # fmt: skip
-        bucket, items = body["S3Bucket"], state_at(table, at)
+        if changes:
+            description |= {"IncrementalExportSpecification": body["IncrementalExportSpecification"]}
+            description.pop("ExportTime")
+            items = [change_line(one, changes.old_images) for one in changes_between(table, changes.since, changes.to)]
+        else:
+            items = state_at(table, at)
+        bucket = body["S3Bucket"]
         store = s3_backends[table.table_arn.split(":")[4]]["aws"]
         try:
-            key = write_full_export(
+            key = write_export(
                 lambda name, content: store.put_object(bucket, name, content), bucket, (body.get("S3Prefix") or "").rstrip("/"),
-                Source(table.table_arn, table.table_id, items), export_id=export_id, at=at,
+                Source(table.table_arn, table.table_id, items), export_id=export_id, at=at, changes=changes,
             )  # fmt: skip
             description |= {"ExportManifest": key, "ItemCount": len(items), "BilledSizeBytes": sum(map(len, items))}
         except S3ClientError:
@@ -163,7 +191,11 @@ class Recovery:
 
     def _list_exports(self, environ: dict[str, Any], body: dict[str, Any]) -> bytes:
         listed = [
-            {"ExportArn": arn, "ExportStatus": one.description["ExportStatus"], "ExportType": "FULL_EXPORT"}
+            {
+                "ExportArn": arn,
+                "ExportStatus": one.description["ExportStatus"],
+                "ExportType": one.description["ExportType"],
+            }
             for arn, one in self._exports.items()
             if body.get("TableArn") in (None, one.description["TableArn"])
         ]

@@ -84,26 +84,18 @@ def test_every_dag_is_imported_as_mwaa_unpacks_it(built: Path, tmp_path: Path, p
         "AIRFLOW__CORE__DAGS_FOLDER": str(home / "dags"), "AIRFLOW__CORE__PLUGINS_FOLDER": str(home / "plugins"),
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False", "TABLEKEEP_ENV": "prod", "AIRFLOW_CONN_AWS_DEFAULT": "aws://",
     }  # fmt: skip
-    migrated = subprocess.run(
-        [python, "-m", "airflow", "db", "migrate"],
-        env=environment,
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert migrated.returncode == 0, migrated.stderr[-2000:]
+
+    def answered(*arguments: str) -> str:
+        done = subprocess.run(
+            [python, *arguments], env=environment, cwd=tmp_path, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr[-3000:]
+        return done.stdout
+
+    answered("-m", "airflow", "db", "migrate")
     # -P: the project's own folder is not on the path; -I is not possible, for MWAA sets PYTHONPATH
-    done = subprocess.run(
-        [python, "-P", "-c", PARSE, str(home / "dags"), str(home / "plugins")],
-        env=environment,
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
-    answer: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    told = answered("-P", "-c", PARSE, str(home / "dags"), str(home / "plugins"))
+    answer: dict[str, Any] = json.loads(told.splitlines()[-1])
     assert answer["errors"] == {}
     expected = {
         f"{kind}__{name}" for kind in ("backup", "verify", "drill", "restore") for name in ("flights", "orders")

@@ -23,7 +23,20 @@ from tablekeep.engine.errors import TablekeepError
 
 _GO_ON = {"export": "; the same command with --resume goes on with it"}
 DONE, FAILED, BAD_INPUT, UNVERIFIED = 0, 1, 2, 3
-VERBS = ("new", "plan", "export", "list", "show", "verify", "restore", "compare", "copy", "drill", "import-set")
+VERBS = (
+    "new",
+    "plan",
+    "export",
+    "list",
+    "show",
+    "verify",
+    "restore",
+    "compare",
+    "copy",
+    "drill",
+    "import-set",
+    "merge",
+)
 
 
 @dataclass

@@ -3,10 +3,9 @@
 import argparse
 
 from tablekeep.cli import export as export_verb
-from tablekeep.cli.command import DONE, FAILED, UNVERIFIED, Context, Outcome
-from tablekeep.engine.backups.verify import verify_backup
+from tablekeep.cli.command import Context, Outcome
 from tablekeep.engine.errors import BadInputError
-from tablekeep.engine.export.convert import import_native
+from tablekeep.engine.export.imports import import_native
 
 HELP = "make a backup of a full export that DynamoDB itself wrote (DYNAMODB_JSON), then verify it"
 
@@ -23,17 +22,11 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace, context: Context) -> Outcome:
-    common = {
-        "clients": context.clients, "clock": context.clock, "progress": context.progress, "owner": args.bucket_owner,
-        "actor": context.actor, "run": context.run,
-    }  # fmt: skip
-    report = import_native(source=args.source, to=args.to, key=_key(args.key), encryption=args.encryption, **common)
-    document = report.as_dict()
-    if args.no_verify:
-        return Outcome(UNVERIFIED, document)
-    proof = verify_backup(backup=report.backup, level="full", **common)
-    document |= {"verified": proof.ok, "problems": proof.problems, "verify_seconds": proof.seconds}
-    return Outcome(DONE if proof.ok else FAILED, document)
+    report = import_native(
+        clients=context.clients, clock=context.clock, progress=context.progress, source=args.source, to=args.to, key=_key(args.key),
+        encryption=args.encryption, owner=args.bucket_owner, actor=context.actor, run=context.run,
+    )  # fmt: skip
+    return export_verb.proved([report], args, context)
 
 
 def _key(text: str | None) -> list[tuple[str, str]] | None:

@@ -36,6 +36,7 @@ def run(args: argparse.Namespace, context: Context) -> Outcome:
                 "table": manifest.table["name"],
                 "as_of": utc_text(manifest.as_of),
                 "engine": manifest.engine,
+                "kind": "incremental" if manifest.window else "full",
                 "items": manifest.items,
                 "bytes": manifest.stored_bytes,
                 "content_hash": str(manifest.content),
@@ -58,10 +59,18 @@ def tell(outcome: Outcome) -> None:
             else (f"{proof['level']} {proof['at'][:16]}" if proof["ok"] else f"FAILED {proof['at'][:16]}")
         )
         rows.append(
-            [one["table"], one["as_of"][:19] + "Z", f"{one['items']:,}", size_text(one["bytes"]), state, one["backup"]]
+            [
+                one["table"],
+                one["as_of"][:19] + "Z",
+                one["kind"],
+                f"{one['items']:,}",
+                size_text(one["bytes"]),
+                state,
+                one["backup"],
+            ]
         )
     if rows:
-        print_table(["table", "as of", "items", "size", "verified", "backup"], rows, right=(2, 3))
+        print_table(["table", "as of", "kind", "items", "size", "verified", "backup"], rows, right=(3, 4))
     else:
         sys.stdout.write("No backups. Make one: tablekeep export --table NAME --to S3-URI\n")
     for one in outcome.document["damaged"]:

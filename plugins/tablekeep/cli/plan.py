@@ -4,8 +4,8 @@ import argparse
 
 from tablekeep.cli.command import BAD_INPUT, DONE, Context, Outcome
 from tablekeep.cli.output import print_pairs, print_table, size_text
+from tablekeep.engine.export.choice import ENGINES
 from tablekeep.engine.export.estimate import estimate_export
-from tablekeep.engine.export.table import ENGINES
 from tablekeep.engine.prices import load_prices
 
 HELP = "say what an export would take, in minutes and dollars, and what speaks against it; costs half a read unit"

@@ -1,6 +1,7 @@
 """`tablekeep show BACKUP`"""
 
 import argparse
+from typing import Any
 
 from tablekeep.cli.command import DONE, Context, Outcome
 from tablekeep.cli.output import print_pairs, print_table, size_text
@@ -17,7 +18,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace, context: Context) -> Outcome:
-    opened = open_backup(context.clients, args.backup)
+    opened = open_backup(context.clients, args.backup, incremental=True)
     manifest, table = opened.manifest, opened.document("table")
     record = verifications(opened.store, manifest.location.shelf).get(manifest.backup_id)
     document = {
@@ -27,6 +28,8 @@ def run(args: argparse.Namespace, context: Context) -> Outcome:
         "engine": manifest.engine,
         "as_of": utc_text(manifest.as_of),
         "consistent": {"from": utc_text(manifest.consistent[0]), "to": utc_text(manifest.consistent[1])},
+        "window": manifest.window.as_json() if manifest.window else None,
+        "parents": [one.as_json() for one in manifest.parents],
         "items": manifest.items,
         "bytes": manifest.stored_bytes,
         "raw_bytes": manifest.raw_bytes,
@@ -63,7 +66,16 @@ def tell(outcome: Outcome) -> None:
             ("key", ", ".join(f"{one['name']} ({one['type']})" for one in document["key"])),
             ("as of", f"{document['as_of']}, engine {document['engine']}"),
             ("consistent", f"{document['consistent']['from']} to {document['consistent']['to']}"),
-            ("items", f"{document['items']:,}, {size_text(document['bytes'])} in {len(document['parts'])} parts"),
+            *(
+                [("changes", f"from {document['window']['from']} to {document['window']['to']}")]
+                if document["window"]
+                else []
+            ),
+            *(("made of" if not document["window"] else "follows", one["backup_id"]) for one in document["parents"]),
+            (
+                "items" if not document["window"] else "keys",
+                f"{document['items']:,}, {size_text(document['bytes'])} in {len(document['parts'])} parts",
+            ),
             ("content hash", document["content_hash"]),
             (
                 "verified",
@@ -71,7 +83,7 @@ def tell(outcome: Outcome) -> None:
             ),
             ("signature", document["signature"]),
             ("not known", refused or "nothing was refused"),
-            ("restore it", f"tablekeep restore {document['backup']} --to-table NEW-NAME"),
+            ("restore it", _how_to_restore(document)),
         ]
     )
     rows = [
@@ -86,6 +98,12 @@ def tell(outcome: Outcome) -> None:
         for one in document["columns"]
     ]
     print_table(["column", "attribute", "type", "kind", "nulls", "in _rest"], rows, right=(4, 5))
+
+
+def _how_to_restore(document: dict[str, Any]) -> str:
+    if document["window"]:
+        return f"tablekeep merge ROOT --table {document['table']['name']}, then restore what that makes"
+    return f"tablekeep restore {document['backup']} --to-table NEW-NAME"
 
 
 def _kind(column: dict[str, object]) -> str:

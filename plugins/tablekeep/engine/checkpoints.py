@@ -26,8 +26,6 @@ class CheckpointStore(Protocol):
 
     def head(self, key: str) -> _Info | None: ...
 
-    def delete(self, key: str) -> None: ...
-
 
 class Checkpoint:
     """One document. `load`, then `save` as often as there is something to keep; not shared between threads.

@@ -57,51 +57,41 @@ class DynamoDBToParquetOperator(TablekeepOperator):
     def execute(self, context: Mapping[str, Any], event: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """Airflow calls it at the beginning of a try, and again when what it was deferred for has come about."""
         from tablekeep.engine.backups.location import new_backup_id
-        from tablekeep.engine.export.table import export_table
+        from tablekeep.engine.export.choice import exported_by_service, verified_as_of
+        from tablekeep.engine.export.table import export_ready
 
         when = run_time(context)
         common = self.engine_arguments(context)
-        by_service = self._by_service(common)
+        ready = self.get_ready(common)
+        by_service = exported_by_service(ready, self.engine)
         if not by_service:
             when.check_now(f"backing up the table {self.table}")
-        elif when.backfill and (found := self._verified(common, when.as_of)) is not None:
+        elif when.backfill and (found := verified_as_of(ready, when.as_of)) is not None:
             self.log.info("%s is a verified backup of that time already", found.backup)
             return dict(found.as_dict())
         backup_id, tried = remembered(context, "backup_id", new_backup_id(when.as_of, common["clock"]))
         if tried and event is None:
             self.log.info("this run's set is %s: an earlier try named it", backup_id)
         if by_service and self.deferrable:
-            self._wait(common, backup_id, when.as_of)
-        report = export_table(
-            table=self.table, to=self.to, engine="pitr" if by_service else "scan", segments=None if by_service else self.segments,
-            read_budget=None if by_service else self.read_budget, as_of=when.as_of, backup_id=backup_id, encryption=self.encryption,
-            owner=self.bucket_owner, **common,
-        )  # fmt: skip
+            self._wait(common, ready, backup_id, when.as_of)
+        report = export_ready(ready, engine=self.engine, as_of=when.as_of, backup_id=backup_id, **common)
         self.log.info("%s: %s items, content hash %s", report.backup, f"{report.items:,}", report.content_hash)
         return report.as_dict()
 
-    def _by_service(self, common: Mapping[str, Any]) -> bool:
+    def get_ready(self, common: Mapping[str, Any]) -> Any:
+        """Looks at table and bucket; see `engine.export.begin.get_ready`. Options of the scan count with it alone."""
         from tablekeep.engine.export.begin import ExportOptions, get_ready
-        from tablekeep.engine.export.table import exported_by_service
 
-        if self.engine == "scan":
-            return False
-        options = ExportOptions(self.table, self.to, None, None, self.encryption, self.bucket_owner)
-        return exported_by_service(get_ready(common["clients"], common["clock"], options), self.engine)
+        options = ExportOptions(
+            self.table, self.to, self.segments, self.read_budget, self.encryption, self.bucket_owner
+        )
+        return get_ready(common["clients"], common["clock"], options)
 
-    def _verified(self, common: Mapping[str, Any], as_of: Any) -> Any:
-        from tablekeep.engine.export.table import verified_as_of
-
-        return verified_as_of(common["clients"], table=self.table, to=self.to, as_of=as_of, owner=self.bucket_owner)
-
-    def _wait(self, common: Mapping[str, Any], backup_id: str, as_of: Any) -> None:
+    def _wait(self, common: Mapping[str, Any], ready: Any, backup_id: str, as_of: Any) -> None:
         """Starts the export when it can be; defers the task while there is something to wait for."""
-        from tablekeep.engine.export.table import advance_native
+        from tablekeep.engine.export.convert import advance_native
 
-        waiting, arn = advance_native(
-            common["clients"], common["clock"], table=self.table, to=self.to, backup_id=backup_id, as_of=as_of,
-            encryption=self.encryption, owner=self.bucket_owner,
-        )  # fmt: skip
+        waiting, arn = advance_native(common["clients"], common["clock"], ready, backup_id, as_of)
         if waiting:
             self.log.info("waiting in the triggerer for %s", arn or f"the service to give the state of {as_of}")
             trigger = NativeExportTrigger(

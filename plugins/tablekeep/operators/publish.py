@@ -32,7 +32,9 @@ class PublishBackupOperator(TablekeepOperator):
         if run_time(context).backfill:
             raise AirflowSkipException("a backfill wakes no copy")
         clients = self.engine_arguments(context)["clients"]
-        manifest = open_backup(clients, self.backup, owner=self.bucket_owner).manifest
+        manifest = open_backup(clients, self.backup, owner=self.bucket_owner, incremental=True).manifest
+        if manifest.window:
+            raise AirflowSkipException("an incremental set wakes no copy: it is no table")
         shelf = manifest.location.shelf
         newest = newest_verified(S3Store(clients, shelf.bucket, owner=self.bucket_owner), shelf)
         if newest is None or newest.backup_id != manifest.backup_id:

@@ -32,24 +32,20 @@ class PlanBackupOperator(DynamoDBToParquetOperator):
 
     def execute(self, context: Mapping[str, Any]) -> Any:
         from tablekeep.engine.backups.location import new_backup_id
-        from tablekeep.engine.dynamodb.settings import read_settings
-        from tablekeep.engine.export.table import begin_export
+        from tablekeep.engine.export.groups import begin_export
 
         when = run_time(context)
         when.check_now(f"backing up the table {self.table}")
         common = self.engine_arguments(context)
         # kept with the run: the table may cross the threshold between two tries
-        size = read_settings(common["clients"], self.table, clock=common["clock"]).size_bytes
-        large, _ = remembered(context, "large", size > self.above_gb * GB)
+        ready = self.get_ready(common)
+        large, _ = remembered(context, "large", ready.settings.size_bytes > self.above_gb * GB)
         if not large:
             report = super().execute(context)
             context["ti"].xcom_push(key="backup", value=report["backup"])
             return []
         backup_id, _ = remembered(context, "backup_id", new_backup_id(when.as_of, common["clock"]))
-        begun = begin_export(
-            table=self.table, to=self.to, segments=self.segments, read_budget=self.read_budget, as_of=when.as_of, backup_id=backup_id,
-            encryption=self.encryption, owner=self.bucket_owner, **common,
-        )  # fmt: skip
+        begun = begin_export(ready=ready, as_of=when.as_of, backup_id=backup_id, **common)
         context["ti"].xcom_push(key="backup", value=begun.location.uri)
         if begun.plan is None:
             self.log.info("%s was published by an earlier try", begun.location.uri)
@@ -86,7 +82,7 @@ class ScanSegmentsOperator(TablekeepOperator):
         self.bucket_owner = bucket_owner
 
     def execute(self, context: Mapping[str, Any]) -> dict[str, Any]:
-        from tablekeep.engine.export.table import read_group
+        from tablekeep.engine.export.groups import read_group
 
         number, count = self.group["group"], self.group["of"]
         return read_group(
@@ -112,7 +108,7 @@ class FinishBackupOperator(TablekeepOperator):
         self.bucket_owner = bucket_owner
 
     def execute(self, context: Mapping[str, Any]) -> dict[str, Any]:
-        from tablekeep.engine.export.table import finish_group
+        from tablekeep.engine.export.groups import finish_group
 
         report = finish_group(
             backup=self.backup, encryption=self.encryption, owner=self.bucket_owner, **self.engine_arguments(context)

@@ -1,7 +1,7 @@
 """The service's own export, against a stand-in that keeps every write: past states exactly, started once, and never half."""
 
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -11,64 +11,11 @@ from tablekeep.engine.backups.s3 import S3Store
 from tablekeep.engine.backups.sets import open_backup
 from tablekeep.engine.backups.verify import verify_backup
 from tablekeep.engine.clients import SessionClients
-from tablekeep.engine.clock import SystemClock
 from tablekeep.engine.errors import BadInputError, PermanentError
-from tablekeep.engine.export import table as export_module
-from tablekeep.engine.items.canonical import canonical_item
-from tablekeep.engine.items.hashing import ContentHash
+from tablekeep.engine.export import convert as convert_module
 from tablekeep.engine.progress import NoProgress
-from tests.tables import BUCKET, clients, export, for_boto, make_bucket, make_table, orders
-
-NIGHT = datetime(2026, 11, 20, 2, 0, tzinfo=UTC)
-ID = "20300101T000000Z-0a0b0c0d"
-
-
-class StandingClock(SystemClock):
-    """At a time that tests set, in the stand-in too; sleeping moves both."""
-
-    def __init__(self, endpoint: str) -> None:
-        self.endpoint = endpoint
-        self.slept = 0.0
-        self.set(NIGHT)
-
-    def set(self, moment: datetime) -> None:
-        self.moment = moment
-        switch(self.endpoint, "dynamodb", {"now": moment.isoformat()})
-
-    def now(self) -> datetime:
-        return self.moment
-
-    def sleep(self, seconds: float) -> None:
-        self.slept += seconds
-        self.set(self.moment + timedelta(seconds=seconds))
-
-
-@pytest.fixture
-def clock(local_aws: Any) -> StandingClock:
-    """A table with recovery on, of 40 items written on the night."""
-    clock = StandingClock(local_aws.endpoint)
-    make_bucket(local_aws)
-    make_table(local_aws, "orders", [])
-    recovery(local_aws, True)
-    put(local_aws, orders())
-    return clock
-
-
-def recovery(aws: Any, on: bool) -> None:
-    aws.client("dynamodb").update_continuous_backups(
-        TableName="orders", PointInTimeRecoverySpecification={"PointInTimeRecoveryEnabled": on}
-    )
-
-
-def put(aws: Any, items: list[dict[str, Any]]) -> None:
-    for item in items:
-        aws.client("dynamodb").put_item(
-            TableName="orders", Item={name: for_boto(value) for name, value in item.items()}
-        )
-
-
-def hash_of(items: list[dict[str, Any]]) -> str:
-    return str(ContentHash.of(map(canonical_item, items)))
+from tests.past import ID, NIGHT, StandingClock, hash_of, put, recovery
+from tests.tables import BUCKET, clients, export, for_boto, orders
 
 
 def by_service(clock: StandingClock, **more: Any) -> Any:
@@ -159,7 +106,7 @@ def test_a_crash_after_the_start_finds_the_export_again(
     def crash(*_: Any, **__: Any) -> Any:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(export_module, "wait_for_native", crash)
+    monkeypatch.setattr(convert_module, "wait_for_native", crash)
     with pytest.raises(KeyboardInterrupt):
         by_service(clock, backup_id=ID)
     monkeypatch.undo()

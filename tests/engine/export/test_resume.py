@@ -17,7 +17,8 @@ from tablekeep.engine.backups.verify import verify_backup
 from tablekeep.engine.clock import SystemClock
 from tablekeep.engine.dynamodb.scan import ParallelScan
 from tablekeep.engine.errors import BadInputError, PermanentError, TransientError
-from tablekeep.engine.export.table import begin_export, finish_group, read_group
+from tablekeep.engine.export.begin import ExportOptions, Ready, get_ready
+from tablekeep.engine.export.groups import begin_export, finish_group, read_group
 from tablekeep.engine.progress import NoProgress
 from tests.engine.export import killed
 from tests.tables import BUCKET, ROOT, clients, export, make_bucket, make_table, orders
@@ -191,12 +192,16 @@ def test_a_worker_that_was_thought_dead_stops(aws: Any, monkeypatch: pytest.Monk
     verified(done[0].backup)
 
 
+def ready(segments: int, read_budget: float | None = None) -> Ready:
+    return get_ready(clients(), SystemClock(), ExportOptions("big", ROOT, segments, read_budget))
+
+
 def test_groups_of_segments_by_workers_that_know_nothing_of_each_other(aws: Any) -> None:
     whole = export("big", segments=5)
     common: dict[str, Any] = {
         "clients": clients(), "clock": SystemClock(), "progress": NoProgress(), "actor": "airflow", "run": "dag/run-1",
     }  # fmt: skip
-    begun = begin_export(table="big", to=ROOT, segments=5, backup_id=ID, **common)
+    begun = begin_export(ready=ready(5), backup_id=ID, **common)
     backup = begun.location.uri
     with pytest.raises(TransientError, match="dag/run-1"):  # the table is busy between the tasks, too
         export("big", run="somebody else")
@@ -260,7 +265,7 @@ def test_groups_share_the_budget(aws: Any) -> None:
     common: dict[str, Any] = {
         "clients": clients(), "clock": SystemClock(), "progress": NoProgress(), "actor": "airflow", "run": "dag/run-1",
     }  # fmt: skip
-    begun = begin_export(table="big", to=ROOT, segments=4, read_budget=free.consumed_rcu, backup_id=ID, **common)
+    begun = begin_export(ready=ready(4, free.consumed_rcu), backup_id=ID, **common)
     began = time.monotonic()
     read_group(backup=begun.location.uri, group=0, of=1, share=0.2, **common)
     assert time.monotonic() - began > 2

@@ -67,7 +67,7 @@ def list_backups(store: Store, bucket: str, root: str, *, name: str | None = Non
 
 
 def newest(store: Store, shelf: Shelf, *, table_id: str | None = None) -> Manifest | None:
-    """The newest set by `as_of`, of one table id where it is given: a table made anew begins a new line."""
+    """The newest set by `as_of`, full or not, of one table id where it is given: a table made anew begins a new line."""
     found = list_shelf(store, shelf).backups
     return next((one for one in found if table_id is None or one.table_id == table_id), None)
 
@@ -81,11 +81,16 @@ def verifications(store: Store, shelf: Shelf) -> dict[str, dict[str, Any]]:
     return latest
 
 
-def newest_verified(store: Store, shelf: Shelf) -> Manifest | None:
-    """The newest set that a verification at level `full` found whole, and none since found anything wrong with."""
+def verified_sets(store: Store, shelf: Shelf) -> Iterator[Manifest]:
+    """The full sets that a verification at level `full` found whole, and none since found anything wrong with; newest first."""
     whole: dict[str, bool] = {}
     for record in read_records(store, shelf, "verify"):
         name, result = record["backup_id"], record["result"]
         # a later, lighter look does not undo a full one, unless it finds something
         whole[name] = result["ok"] and (result["level"] == "full" or whole.get(name, False))
-    return next((one for one in list_shelf(store, shelf).backups if whole.get(one.backup_id)), None)
+    return (one for one in list_shelf(store, shelf).backups if whole.get(one.backup_id) and one.window is None)
+
+
+def newest_verified(store: Store, shelf: Shelf) -> Manifest | None:
+    """The newest of `verified_sets`."""
+    return next(verified_sets(store, shelf), None)

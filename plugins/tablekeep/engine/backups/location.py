@@ -12,6 +12,8 @@ FORMAT_FOLDER = "v1"
 MANIFEST = "manifest.json"
 RECORDS = "_records"
 STATE = "_state"
+NATIVE = "_native"
+"""Where in a set's folder DynamoDB's own export writes its files, until the set is published."""
 
 _BACKUP_ID = re.compile(r"[0-9]{8}T[0-9]{6}Z-[0-9a-f]{8}\Z")
 _PART = re.compile(r"data/part-[0-9]{5,7}-[0-9]{6}-[0-9]+\.parquet\Z")

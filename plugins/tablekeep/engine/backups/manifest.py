@@ -13,8 +13,9 @@ from tablekeep.engine.errors import IntegrityError
 from tablekeep.engine.items.hashing import BUCKETS, ContentHash, buckets_as_json, buckets_from_json
 from tablekeep.engine.items.layout import Layout
 
-FORMAT = "tablekeep-backup"
-MAJOR, MINOR = 1, 0
+FORMAT, CHANGES_FORMAT = "tablekeep-backup", "tablekeep-changes"
+"""A set of changes has a name of its own, so that a program which knows full sets only refuses it."""
+MAJOR, MINOR = 1, 1
 """A reader refuses another major version; of a later minor one it reads what it knows."""
 
 
@@ -100,12 +101,48 @@ class ColumnFigures:
     misfits: int
 
 
+@dataclass(frozen=True, slots=True)
+class Window:
+    """The time whose changes an incremental set holds: `since` belongs to it, `to` does not.
+
+    :ivar old_images: it tells what the items were before.
+    """
+
+    since: datetime
+    to: datetime
+    old_images: bool = True
+
+    def as_json(self) -> dict[str, Any]:
+        return {"from": utc_text(self.since), "to": utc_text(self.to), "old_images": self.old_images}
+
+    @staticmethod
+    def from_json(one: dict[str, Any]) -> "Window":
+        return Window(parse_utc(one["from"]), parse_utc(one["to"]), bool(one["old_images"]))
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """Another set: its id and the seal of its manifest."""
+
+    backup_id: str
+    sha256: str
+
+    def as_json(self) -> dict[str, Any]:
+        return {"backup_id": self.backup_id, "sha256": self.sha256}
+
+    @staticmethod
+    def from_json(one: dict[str, Any]) -> "Link":
+        return Link(str(one["backup_id"]), str(one["sha256"]))
+
+
 @dataclass(frozen=True)
 class Manifest:
     """A backup set. See docs/backup-format.md for the document; times are aware, in UTC.
 
-    :ivar engine: `scan` or `pitr`. :ivar as_of: the nominal time. :ivar consistent: first and last page of the scan.
+    :ivar engine: `scan`, `pitr` or `merge`. :ivar as_of: the nominal time. :ivar consistent: first and last page of the scan.
     :ivar key: name and type of the key's attributes, partition key first.
+    :ivar window: of an incremental set; None: the set is full.
+    :ivar parents: of an incremental set the one it follows; of a merged set the full one and the increments that were folded.
     """
 
     location: SetLocation
@@ -126,6 +163,13 @@ class Manifest:
     files: tuple[StoredFile, ...]
     run: dict[str, Any]
     seal: str = ""
+    window: Window | None = None
+    parents: tuple[Link, ...] = ()
+
+    @property
+    def link(self) -> Link:
+        """How another set names this one."""
+        return Link(self.backup_id, self.seal)
 
     @property
     def uri(self) -> str:
@@ -163,9 +207,13 @@ class Manifest:
 
     def text(self) -> bytes:
         """The sealed document."""
+        document: dict[str, Any] = {"window": self.window.as_json()} if self.window else {}
+        if self.parents:
+            document["parents"] = [one.as_json() for one in self.parents]
         return seal(
-            {
-                "format": FORMAT,
+            document
+            | {
+                "format": CHANGES_FORMAT if self.window else FORMAT,
                 "version": {"major": MAJOR, "minor": MINOR},
                 "backup_id": self.backup_id,
                 "table": self.table,
@@ -207,8 +255,10 @@ def parse_manifest(text: bytes, location: SetLocation) -> Manifest:
 
 
 def _parse(document: dict[str, Any], location: SetLocation, sealed: str) -> Manifest:
-    if document["format"] != FORMAT:
+    if document["format"] not in (FORMAT, CHANGES_FORMAT):
         raise ValueError(f"its format is {document['format']!r}, not {FORMAT!r}")
+    if (document["format"] == CHANGES_FORMAT) != ("window" in document):
+        raise ValueError("a set of changes has a window, and no other set has one")
     if document["version"]["major"] != MAJOR:
         raise ValueError(f"its format version {document['version']['major']} is not {MAJOR}, which this release reads")
     if document["backup_id"] != location.backup_id:
@@ -237,6 +287,8 @@ def _parse(document: dict[str, Any], location: SetLocation, sealed: str) -> Mani
         ),
         run=dict(document["run"]),
         seal=sealed,
+        window=Window.from_json(document["window"]) if "window" in document else None,
+        parents=tuple(Link.from_json(one) for one in document.get("parents", ())),
     )
 
 
@@ -244,6 +296,10 @@ def _check(manifest: Manifest) -> None:
     """What must agree within one manifest; a writer that broke one of these never publishes."""
     if not 1 <= len(manifest.key) <= 2:
         raise ValueError("a key has one or two attributes")
+    if manifest.layout.changes != (manifest.window is not None):
+        raise ValueError("a set of changes has their columns and a window")
+    if manifest.window and manifest.window.since >= manifest.window.to:
+        raise ValueError("its window ends before it begins")
     if len(manifest.buckets) != BUCKETS or sum(manifest.buckets, ContentHash()) != manifest.content:
         raise ValueError("the buckets do not add up to the content hash")
     if sum((part.content for part in manifest.parts), ContentHash()) != manifest.content:

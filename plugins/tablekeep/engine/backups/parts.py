@@ -13,7 +13,8 @@ from tablekeep.engine.backups.location import SetLocation
 from tablekeep.engine.backups.manifest import Manifest, Part
 from tablekeep.engine.backups.store import PartSink, Store
 from tablekeep.engine.errors import IntegrityError
-from tablekeep.engine.items.codec import Encoded, decode
+from tablekeep.engine.items.changes import decode_records
+from tablekeep.engine.items.codec import Encoded
 from tablekeep.engine.items.hashing import MODULUS, ContentHash, key_hash
 from tablekeep.engine.items.layout import Layout, layout_of_schema, layout_text
 
@@ -221,7 +222,7 @@ def part_batches(store: Store, manifest: Manifest, part: Part, *, rows: int = 40
             yield batch, layout
 
 
-def part_items(store: Store, manifest: Manifest, part: Part) -> Iterator[list[bytes]]:
-    """The part's canonical items, a few thousand at a time."""
+def part_records(store: Store, manifest: Manifest, part: Part) -> Iterator[list[bytes]]:
+    """The part's canonical records, a few thousand at a time."""
     for batch, layout in part_batches(store, manifest, part):
-        yield decode(batch, layout)
+        yield decode_records(batch, layout)

@@ -9,7 +9,7 @@ import msgspec
 
 from tablekeep.engine.backups.location import FORMAT_FOLDER, SetLocation, file_name, parse_manifest_uri
 from tablekeep.engine.backups.manifest import Manifest, Part, StoredFile, checked, parse_manifest
-from tablekeep.engine.backups.parts import part_batches, part_items
+from tablekeep.engine.backups.parts import part_batches, part_records
 from tablekeep.engine.backups.s3 import S3Store
 from tablekeep.engine.backups.sealed import MAX_BYTES
 from tablekeep.engine.backups.store import AlreadyExistsError, NotFoundError, Store
@@ -47,8 +47,8 @@ class BackupSet:
         return (batch for batch, _ in part_batches(self.store, self.manifest, part))
 
     def items(self, part: Part) -> Iterator[list[bytes]]:
-        """The part's canonical items, a few thousand at a time, after its SHA-256 was checked."""
-        return part_items(self.store, self.manifest, part)
+        """The part's canonical records, a few thousand at a time, after its SHA-256 was checked: items, or changes."""
+        return part_records(self.store, self.manifest, part)
 
 
 def open_set(store: Store, location: SetLocation) -> BackupSet:
@@ -67,10 +67,21 @@ def open_set(store: Store, location: SetLocation) -> BackupSet:
     return BackupSet(store, parse_manifest(text, location))
 
 
-def open_backup(clients: Clients, uri: str, *, owner: str | None = None) -> BackupSet:
-    """Opens a backup by its manifest's URI; see `open_set` for the errors."""
+def open_backup(clients: Clients, uri: str, *, owner: str | None = None, incremental: bool = False) -> BackupSet:
+    """Opens a backup by its manifest's URI; see `open_set` for the errors.
+
+    :param incremental: a set of changes will do, too.
+    :raises BadInputError: for a set of changes, when the items of a table are wanted.
+    """
     location = parse_manifest_uri(uri)
-    return open_set(S3Store(clients, location.shelf.bucket, owner=owner), location)
+    opened = open_set(S3Store(clients, location.shelf.bucket, owner=owner), location)
+    if opened.manifest.window and not incremental:
+        raise BadInputError(
+            f"opening the backup {location.uri}",
+            "it is incremental: it holds the changes of a time, not the table",
+            "fold it into a full set with `tablekeep merge`, and use that one",
+        )
+    return opened
 
 
 def put_file(store: Store, location: SetLocation, role: str, document: dict[str, Any], attempt: int) -> StoredFile:

@@ -18,7 +18,7 @@ from tablekeep.engine.backups.store import NotFoundError, ObjectInfo
 from tablekeep.engine.clients import Clients
 from tablekeep.engine.clock import Clock
 from tablekeep.engine.errors import IntegrityError
-from tablekeep.engine.items.canonical import canonical_key, parse_item
+from tablekeep.engine.items.changes import encoder_for, record_key
 from tablekeep.engine.items.codec import Encoder
 from tablekeep.engine.items.hashing import ContentHash, key_hash
 from tablekeep.engine.progress import Progress
@@ -70,7 +70,7 @@ def verify_backup(
 
     :raises BadInputError: when there is no such backup. :raises IntegrityError: when its manifest is not whole.
     """
-    opened = open_backup(clients, backup, owner=owner)
+    opened = open_backup(clients, backup, owner=owner, incremental=True)
     report = verify_set(opened, level, clock=clock, progress=progress)
     if record:
         location = opened.manifest.location
@@ -155,7 +155,7 @@ def _full(opened: BackupSet, report: VerifyReport, progress: Progress) -> None:
     """Decodes every item and encodes it again under the manifest's layout: hashes, buckets and columns must come out the same."""
     manifest = opened.manifest
     progress.phase("verify", manifest.items)
-    again = Encoder(manifest.layout, manifest.key_names)
+    again = encoder_for(manifest.layout, manifest.key_names)
     whole = True
     with KeySpool(manifest.items) as keys:
         for part in manifest.parts:
@@ -188,7 +188,7 @@ def _part(opened: BackupSet, part: Part, again: Encoder, keys: KeySpool, progres
         rows += encoded.batch.num_rows
         total = total + ContentHash(encoded.batch.num_rows, encoded.total)
         for item in items:
-            keys.add(canonical_key(parse_item(item), opened.manifest.key_names))
+            keys.add(record_key(item, opened.manifest.layout, opened.manifest.key_names))
         progress.advance(len(items), encoded.raw_bytes)
     if total != part.content:
         raise IntegrityError(

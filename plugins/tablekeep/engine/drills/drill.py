@@ -121,7 +121,10 @@ def run_drill(
 
 def _newest(store: S3Store, bucket: str, root: str, table: str) -> tuple[Shelf, Manifest]:
     found = [
-        (shelf, one) for shelf in shelves(store, bucket, root, name=table) for one in list_shelf(store, shelf).backups
+        (shelf, one)
+        for shelf in shelves(store, bucket, root, name=table)
+        for one in list_shelf(store, shelf).backups
+        if one.window is None
     ]
     if not found:
         raise BadInputError(

@@ -19,7 +19,6 @@ from tablekeep.engine.dynamodb.settings import TableSettings, read_settings
 from tablekeep.engine.dynamodb.wire import Page, WireClient
 from tablekeep.engine.errors import BadInputError
 from tablekeep.engine.export.plan import ExportPlan, check_same, load_plan, save_plan
-from tablekeep.engine.items.canonical import canonical_attributes, parse_item
 from tablekeep.engine.items.census import Census
 from tablekeep.engine.items.layout import Layout, decide
 from tablekeep.engine.names import check_table_name, parse_s3
@@ -72,12 +71,15 @@ class Begun:
 
     store: Store
     location: SetLocation
-    settings: TableSettings
     plan: ExportPlan | None = None
     published: Manifest | None = None
-    resumed: bool = False
     first_pages: dict[int, Page] = field(default_factory=dict)
     budget: TokenBucket | None = None
+
+
+def segment_count(size_bytes: int, at_least: int = 1) -> int:
+    """Segments for a table of that size, when nobody says how many."""
+    return max(at_least, min(MAX_SEGMENTS, size_bytes // SEGMENT_BYTES + 1))
 
 
 def get_ready(clients: SessionClients, clock: Clock, options: ExportOptions) -> Ready:
@@ -132,16 +134,16 @@ def begin(
     :raises BadInputError: when an earlier try had other options, or the table was made anew since.
     """
     store, settings, options, allowed = ready.store, ready.settings, ready.options, ready.budget
-    begun = Begun(store, location, settings, budget=TokenBucket(allowed.rcu, clock) if allowed else None)
+    begun = Begun(store, location, budget=TokenBucket(allowed.rcu, clock) if allowed else None)
     found = load_plan(store, location)
     if found is not None:
         check_same(found, options.as_json(), settings.table_id)
         progress.note(f"going on with the export {location.backup_id}, begun {utc_text(found.started)}")
-        begun.plan, begun.resumed = found, True
+        begun.plan = found
         return begun
     started = clock.now()
     before = newest(store, location.shelf, table_id=settings.table_id)
-    count = options.segments or max(at_least, min(MAX_SEGMENTS, settings.size_bytes // SEGMENT_BYTES + 1))
+    count = options.segments or segment_count(settings.size_bytes, at_least)
     if allowed:
         progress.note(f"reading at most {allowed.explanation}")
     key = tuple((one.name, one.type) for one in settings.key_schema)
@@ -169,9 +171,7 @@ def _sampled(
 ) -> Layout:
     """The columns, from the first pages of some segments and the columns of the set before."""
     scan = ParallelScan(WireClient(clients), settings.table, count, clock=clock, budget=begun.budget, progress=progress)
-    sample = Census()
     for segment in range(min(SAMPLED_SEGMENTS, count)):
-        page = begun.first_pages[segment] = scan.first_page(segment)
-        for raw in page.items:
-            sample.add(canonical_attributes(parse_item(raw)))
+        begun.first_pages[segment] = scan.first_page(segment)
+    sample = Census.of(raw for page in begun.first_pages.values() for raw in page.items)
     return decide(sample, [(one.name, one.type) for one in settings.key_schema], before)

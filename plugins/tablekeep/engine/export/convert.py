@@ -1,85 +1,91 @@
 """A native export → a backup set: the same plan, states and finish as a scan's, with a data file for each segment."""
 
 from collections.abc import Sequence
-from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime
+
+import msgspec
 
 from tablekeep.engine.backups.catalog import newest
-from tablekeep.engine.backups.location import SetLocation, Shelf, new_backup_id
-from tablekeep.engine.backups.s3 import S3Store
-from tablekeep.engine.backups.sets import probe_conditional_writes, put_file
-from tablekeep.engine.backups.store import AlreadyExistsError, Store
+from tablekeep.engine.backups.chains import CUT
+from tablekeep.engine.backups.location import SetLocation
+from tablekeep.engine.backups.manifest import Link
+from tablekeep.engine.backups.sets import put_file
+from tablekeep.engine.backups.store import Store
 from tablekeep.engine.clients import SessionClients
 from tablekeep.engine.clock import Clock, utc_text
-from tablekeep.engine.dynamodb.settings import VERSION, TableSettings, read_settings
-from tablekeep.engine.errors import BadInputError, IntegrityError, PermanentError, TransientError
-from tablekeep.engine.export.finish import finish_export
-from tablekeep.engine.export.native import NativeExport, NativeFile, items_of, open_file, read_native
+from tablekeep.engine.dynamodb.settings import TableSettings
+from tablekeep.engine.errors import IntegrityError
+from tablekeep.engine.export.begin import Ready
+from tablekeep.engine.export.native import NativeExport, NativeFile, open_file, records_of
+from tablekeep.engine.export.pitr import (
+    IN_PROGRESS,
+    check_time,
+    native_status,
+    recovery_window,
+    start_native,
+    wait_for_native,
+    wait_for_time,
+)
 from tablekeep.engine.export.plan import ExportPlan, check_same, load_plan, save_plan
 from tablekeep.engine.export.read import TakeNumber, Tally, in_turn
-from tablekeep.engine.export.report import ExportReport, report_of
 from tablekeep.engine.export.segments import ScannedSegment
-from tablekeep.engine.items.canonical import canonical_attributes, parse_item
 from tablekeep.engine.items.census import Census
+from tablekeep.engine.items.changes import states_of
 from tablekeep.engine.items.layout import Layout, decide
 from tablekeep.engine.items.shapes import Learned
-from tablekeep.engine.leases import Lease
-from tablekeep.engine.names import parse_s3
 from tablekeep.engine.progress import Progress
 
-CUT = timedelta(minutes=1)
-"""How far an item's state may lie from the time that was asked for: Developer Guide, "How it works"."""
 SAMPLED_FILES = 4
 
-Key = Sequence[tuple[str, str]]
+
+def advance_native(
+    clients: SessionClients, clock: Clock, ready: Ready, backup_id: str, as_of: datetime, since: datetime | None = None
+) -> tuple[bool, str | None]:
+    """Starts the service's export when the service can give the state of `as_of`; called as often as one likes, it starts one.
+
+    :param since: for the changes from then on instead of the whole table.
+    :returns: whether there is something to wait for, and the export's ARN when it was started.
+    :raises BadInputError: for a time that cannot be had. :raises PermanentError: when the export failed.
+    """
+    location, options = ready.shelf.set(backup_id), ready.options
+    if ready.store.head(location.manifest_key) is not None:
+        return False, None
+    window = recovery_window(clients, options.table)
+    check_time(window, options.table, as_of, clock.now())
+    if window.latest < as_of:
+        return True, None
+    arn = start_native(
+        clients, ready.store, location, ready.settings, as_of, since=since, encryption=options.encryption, owner=options.owner
+    )  # fmt: skip
+    return native_status(clients, arn)[0] == IN_PROGRESS, arn
 
 
-def import_native(
-    *,
+def convert_past(
     clients: SessionClients,
     clock: Clock,
     progress: Progress,
-    source: str,
-    to: str,
-    key: Key | None = None,
-    encryption: str | None = None,
-    owner: str | None = None,
-    actor: str,
+    ready: Ready,
+    location: SetLocation,
+    as_of: datetime,
     run: str,
-) -> ExportReport:
-    """Makes a backup set of a full native export, whoever made it and wherever it was copied to.
-
-    :param source: `s3://bucket/…/AWSDynamoDB/<export id>`. :param to: the root of the backups.
-    :param key: name and type of the key's attributes, partition key first, for a table that is gone: an export does not tell them.
-    :raises BadInputError: when there is no such export, or the table is gone and `key` is not given.
-    :raises IntegrityError: when a file is damaged or missing, or counts differ; no backup exists then.
-    """
-    began = clock.monotonic()
-    from_bucket, folder = parse_s3(source)
-    origin = S3Store(clients, from_bucket)
-    export = read_native(origin, folder)
-    settings = _settings(clients, clock, export, key)
-    bucket, root = parse_s3(to)
-    store = S3Store(clients, bucket, owner=owner, encryption=encryption)
-    store.check()
-    probe_conditional_writes(store, root)
-    shelf = Shelf(bucket, root, export.account, export.region, "dynamodb", export.table)
-    with Lease(store, shelf.lease_key, holder=actor, run=run, clock=clock, conflict=AlreadyExistsError) as lease:
-        location = shelf.set(new_backup_id(export.as_of, clock))
-        plan = plan_conversion(
-            clock,
-            origin,
-            store,
-            location,
-            export,
-            settings,
-            options={"source": source, "encryption": encryption},
-            run=run,
-        )
-        progress.phase("convert", export.items)
-        convert_files(origin, store, plan, export.files, in_turn(range(plan.segments)), clock=clock, progress=progress)
-        made = finish_export(store, plan, lease, clock=clock, progress=progress, actor=actor, run=run)
-    return replace(report_of(made), seconds=round(clock.monotonic() - began, 3))
+    since: datetime | None = None,
+    parents: Sequence[Link] = (),
+) -> ExportPlan:
+    """The service exports the state of a time, or the changes since another, and its files become parts."""
+    store, options = ready.store, ready.options
+    wait_for_time(clients, clock, progress, options.table, as_of)
+    arn = start_native(
+        clients, store, location, ready.settings, as_of, since=since, encryption=options.encryption, owner=options.owner
+    )  # fmt: skip
+    native = wait_for_native(clients, clock, store, progress, arn)
+    plan = plan_conversion(
+        clock, store, store, location, native, ready.settings, options={"encryption": options.encryption, "owner": options.owner},
+        run=run, parents=parents,
+    )  # fmt: skip
+    progress.phase("convert", native.items)
+    numbers = in_turn(range(plan.segments))
+    convert_files(store, store, plan, native.files, numbers, clock=clock, progress=progress)
+    return plan
 
 
 def plan_conversion(
@@ -92,6 +98,7 @@ def plan_conversion(
     *,
     options: dict[str, str | None],
     run: str,
+    parents: Sequence[Link] = (),
 ) -> ExportPlan:
     """Samples some files, decides the columns and keeps the plan; an earlier try's holds."""
     found = load_plan(store, location)
@@ -108,6 +115,7 @@ def plan_conversion(
             location, dict(options), {"name": export.table, "arn": export.table_arn, "id": export.table_id}, key, len(export.files),
             layout, file, dict(settings.not_known), export.as_of, clock.now(), None, export.items, run,
             before.layout.schema if before else 0, engine="pitr", consistent=(export.as_of - CUT, export.as_of + CUT),
+            window=export.window, parents=tuple(parents),
         ),
     )  # fmt: skip
 
@@ -134,7 +142,7 @@ def convert_files(
         if not state.done:
             try:
                 with open_file(origin, file) as spool:
-                    for items in items_of(spool, file.key):
+                    for items in records_of(spool, file.key, changes=plan.window is not None):
                         state.writer.add(items)
                         state.items += len(items)
                         progress.advance(len(items))
@@ -154,53 +162,16 @@ def convert_files(
         else:
             progress.advance(state.items)
             tally.kept_parts += state.kept
-        tally.segments, tally.items = tally.segments + 1, tally.items + state.items
-        tally.parts += len(state.writer.parts)
+        tally.add(state)
     return tally
 
 
-def _sampled(origin: Store, export: NativeExport, key: Key, before: Layout | None) -> Layout:
+def _sampled(origin: Store, export: NativeExport, key: Sequence[tuple[str, str]], before: Layout | None) -> Layout:
     """The columns, from the beginnings of some files and the columns of the set before."""
-    sample = Census()
     step = max(1, len(export.files) // SAMPLED_FILES)
+    raws = list[bytes | msgspec.Raw]()
     for file in export.files[::step][:SAMPLED_FILES]:
         with open_file(origin, file) as spool:
-            for raw in next(items_of(spool, file.key), []):
-                sample.add(canonical_attributes(parse_item(raw)))
-    return decide(sample, list(key), before)
-
-
-def _settings(clients: SessionClients, clock: Clock, export: NativeExport, key: Key | None) -> TableSettings:
-    """The table's own, when it is still there; else what the export and `key` tell.
-
-    :raises BadInputError: when neither tells the key.
-    """
-    try:
-        found = read_settings(clients, export.table_arn, export.region, clock=clock)
-        if found.table_id == export.table_id:
-            return found
-    except (BadInputError, PermanentError, TransientError):
-        if key is None:
-            raise
-    if key is None:
-        raise BadInputError(
-            f"importing {export.arn}",
-            f"the table {export.table} was made anew since, so its key may differ",
-            "give the key of the table that was exported",
-        )
-    table = {
-        "TableName": export.table,
-        "TableArn": export.table_arn,
-        "TableId": export.table_id,
-        "TableStatus": "GONE",
-        "KeySchema": [
-            {"AttributeName": name, "KeyType": role} for (name, _), role in zip(key, ("HASH", "RANGE"), strict=False)
-        ],
-        "AttributeDefinitions": [{"AttributeName": name, "AttributeType": kind} for name, kind in key],
-        "BillingModeSummary": {"BillingMode": "PAY_PER_REQUEST"},
-        "ItemCount": export.items,
-    }
-    answers = {"DescribeTable": {"answer": {"Table": table}}, "everything else": {"refused": "TableIsGone"}}
-    return TableSettings(
-        {"version": VERSION, "read_at": utc_text(clock.now()), "region": export.region, "answers": answers}
-    )
+            found = next(records_of(spool, file.key, changes=export.window is not None), [])
+            raws += states_of(found, [name for name, _ in key]) if export.window else found
+    return decide(Census.of(raws), list(key), before, changes=export.window is not None)

@@ -10,7 +10,7 @@ from tablekeep.engine.dynamodb.budget import read_budget as parse_budget
 from tablekeep.engine.dynamodb.settings import TableSettings, read_settings
 from tablekeep.engine.dynamodb.wire import WireClient
 from tablekeep.engine.errors import BadInputError, TablekeepError
-from tablekeep.engine.export.begin import SEGMENT_BYTES
+from tablekeep.engine.export.begin import segment_count
 from tablekeep.engine.names import check_table_name, parse_s3
 from tablekeep.engine.prices import Prices
 
@@ -113,7 +113,7 @@ def estimate_export(
             )
     else:
         capacity = "none: the table is not read"
-    count = segments or max(workers, settings.size_bytes // SEGMENT_BYTES + 1)
+    count = segments or segment_count(settings.size_bytes, workers)
     return ExportEstimate(
         table, chosen, why, settings.item_count, settings.size_bytes, count if chosen == "scan" else 0, capacity, way.usd, way.minutes,
         ways, PERMISSIONS["both"] + PERMISSIONS[chosen], prices.as_of, problems,
@@ -140,9 +140,7 @@ def _scan(settings: TableSettings, prices: Prices, rcu: float | None, workers: i
         seconds = max(seconds, units / rcu)
     on_demand = settings.capacity is None
     paid = units / 1e6 * prices.read_request_units_million if on_demand else 0.0
-    paid += (
-        _requests(settings.size_bytes, settings.size_bytes // SEGMENT_BYTES + 1) / 1000 * prices.write_requests_thousand
-    )
+    paid += _requests(settings.size_bytes, segment_count(settings.size_bytes)) / 1000 * prices.write_requests_thousand
     note = "read units are paid on demand" if on_demand else "uses provisioned capacity, which is paid in any case"
     return Way("scan", round(paid, 4), round(seconds / 60, 1), round(units), note)
 

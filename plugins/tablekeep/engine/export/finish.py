@@ -5,29 +5,39 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-from tablekeep.engine.backups.location import STATE, SetLocation
+from tablekeep.engine.backups.location import NATIVE, STATE, SetLocation
 from tablekeep.engine.backups.manifest import ColumnFigures, Manifest, Part, Segment
-from tablekeep.engine.backups.parts import part_items
-from tablekeep.engine.backups.sets import publish, put_file
+from tablekeep.engine.backups.parts import part_records
+from tablekeep.engine.backups.sets import open_set, publish, put_file
 from tablekeep.engine.backups.store import Store
 from tablekeep.engine.clock import Clock, parse_utc
 from tablekeep.engine.errors import PermanentError, TransientError
 from tablekeep.engine.export.plan import ExportPlan, load_plan, save_plan
 from tablekeep.engine.export.segments import ScannedSegment
+from tablekeep.engine.items.changes import encoder_for
 from tablekeep.engine.items.codec import Encoder
 from tablekeep.engine.items.layout import Layout, decide
 from tablekeep.engine.leases import Lease
-from tablekeep.engine.progress import Progress
+from tablekeep.engine.progress import NoProgress, Progress
 
 READERS = 16
 """States that are read at a time."""
 
 
 def finish_export(
-    store: Store, plan: ExportPlan, lease: Lease, *, clock: Clock, progress: Progress, actor: str, run: str
+    store: Store,
+    plan: ExportPlan,
+    lease: Lease,
+    *,
+    clock: Clock,
+    progress: Progress,
+    actor: str,
+    run: str,
+    details: dict[str, Any] | None = None,
 ) -> Manifest:
     """Publishes the set of an export whose segments are all read.
 
+    :param details: for the manifest's `run`.
     :raises TransientError: when a segment is not. :raises PermanentError: when the lease was lost, or another has published.
     """
     attempt = int(clock.token(4), 16)
@@ -38,13 +48,13 @@ def finish_export(
         plan = _rewrite(store, plan, read, attempt, progress)
         read = _gather(store, plan)
     progress.phase("publish")
-    manifest = _manifest(store, plan, read, attempt, clock, actor, run)
+    manifest = _manifest(store, plan, read, attempt, clock, (details or {}) | {"actor": actor, "id": run})
     lease.check()
-    published = publish(store, manifest)
+    made = publish(store, manifest)
     for name in superseded:
         _clear(store, plan.location.key(name), progress)
-    clear_state(store, plan.location, progress)
-    return published
+    clear(store, plan.location, progress)
+    return made
 
 
 @dataclass
@@ -59,7 +69,7 @@ class _Read:
 
 def _gather(store: Store, plan: ExportPlan) -> _Read:
     """Sums the states of all segments up; keeps none of them."""
-    read, unread = _Read(Encoder(plan.layout, plan.key_names)), list[int]()
+    read, unread = _Read(encoder_for(plan.layout, plan.key_names)), list[int]()
     with ThreadPoolExecutor(READERS) as pool:
         for start in range(0, plan.segments, READERS * 4):
             numbers = range(start, min(plan.segments, start + READERS * 4))
@@ -84,7 +94,7 @@ def _rewrite(store: Store, plan: ExportPlan, read: _Read, attempt: int, progress
     """Rewrites all parts under columns that hold every number, so that plain SQL on a column is right."""
     wider = load_plan(store, plan.location, plan.revision + 1)
     if wider is None:
-        layout = decide(read.whole.census, list(plan.key), plan.layout)
+        layout = decide(read.whole.census, list(plan.key), plan.layout, changes=plan.layout.changes)
         wider = save_plan(store, plan.with_layout(replace(layout, schema=plan.previous_schema + 1)))
     progress.phase("rewrite", read.whole.census.items)
     progress.note(
@@ -100,7 +110,7 @@ def _rewrite(store: Store, plan: ExportPlan, read: _Read, attempt: int, progress
             progress.advance(new.items)
             continue
         for part in parts.get(segment.number, ()):
-            for items in part_items(store, view, part):  # type: ignore[arg-type]
+            for items in part_records(store, view, part):  # type: ignore[arg-type]
                 new.writer.add(items)
                 progress.advance(len(items))
         new.rewritten(segment)
@@ -109,7 +119,7 @@ def _rewrite(store: Store, plan: ExportPlan, read: _Read, attempt: int, progress
 
 @dataclass(frozen=True)
 class _PartView:
-    """What `part_items` needs to know of a set that has no manifest yet."""
+    """What `part_records` needs to know of a set that has no manifest yet."""
 
     location: SetLocation
     layout: Layout
@@ -120,10 +130,10 @@ class _PartView:
 
 
 def _manifest(
-    store: Store, plan: ExportPlan, read: _Read, attempt: int, clock: Clock, actor: str, run: str
+    store: Store, plan: ExportPlan, read: _Read, attempt: int, clock: Clock, details: dict[str, Any]
 ) -> Manifest:
-    details: dict[str, Any] = {"actor": actor, "id": run, "not_known": plan.not_known, "consumed_rcu": read.consumed}
-    if plan.run != run:
+    details |= {"not_known": plan.not_known, "consumed_rcu": read.consumed}
+    if plan.run != details["id"]:
         details["begun_by"] = plan.run
     return Manifest(
         location=plan.location,
@@ -143,6 +153,8 @@ def _manifest(
         parts=tuple(read.parts),
         files=(plan.settings, put_file(store, plan.location, "census", read.whole.census.as_json(), attempt)),
         run=details,
+        window=plan.window,
+        parents=plan.parents,
     )
 
 
@@ -151,11 +163,21 @@ def _read_between(segments: list[Segment]) -> tuple[datetime, datetime]:
     return parse_utc(min(one.from_ for one in segments)), parse_utc(max(one.to for one in segments))
 
 
-def clear_state(store: Store, location: SetLocation, progress: Progress) -> None:
-    """Removes the running state of a set that is published: it holds keys, and nobody needs it any more."""
-    for info in list(store.list(location.key(f"{STATE}/"))):
-        if not _clear(store, info.key, progress):
-            return
+def clear(store: Store, location: SetLocation, progress: Progress) -> None:
+    """Removes from the folder of a set that is published its running state, which holds keys, and the files of DynamoDB's own
+    export, which the set holds now."""
+    for folder in (STATE, NATIVE):
+        for info in list(store.list(location.key(f"{folder}/"))):
+            if not _clear(store, info.key, progress):
+                return
+
+
+def published(store: Store, location: SetLocation) -> Manifest | None:
+    """The manifest of a set that is published, else None; what its export left is cleared away."""
+    if store.head(location.manifest_key) is None:
+        return None
+    clear(store, location, NoProgress())
+    return open_set(store, location).manifest
 
 
 def _clear(store: Store, key: str, progress: Progress) -> bool:

@@ -1,8 +1,8 @@
-"""DynamoDB's own export to S3 (ExportTableToPointInTime), as its manifests tell it: DYNAMODB_JSON in gzip, full exports.
+"""DynamoDB's own export to S3 (ExportTableToPointInTime), as its manifests tell it: DYNAMODB_JSON in gzip, full and incremental.
 
 The layout: Amazon DynamoDB Developer Guide, "DynamoDB table export output format". A folder `…/AWSDynamoDB/<export id>/` holds
-`manifest-summary.json` and `manifest-files.json` (JSON Lines), each with a checksum beside it, and `data/<id>.json.gz`. What is not
-in the guide is marked UNCONFIRMED here.
+`manifest-summary.json` and `manifest-files.json` (JSON Lines), each with a checksum beside it, and `data/<id>.json.gz`; incremental
+exports share `…/AWSDynamoDB/data/`. What is not in the guide is marked UNCONFIRMED here.
 """
 
 import base64
@@ -16,6 +16,7 @@ from typing import IO, Any
 
 import msgspec
 
+from tablekeep.engine.backups.manifest import Window
 from tablekeep.engine.backups.store import NotFoundError, Store
 from tablekeep.engine.clock import parse_utc
 from tablekeep.engine.errors import BadInputError, IntegrityError
@@ -41,9 +42,10 @@ class NativeFile:
 
 @dataclass(frozen=True)
 class NativeExport:
-    """A full export.
+    """An export.
 
     :ivar arn: of the export. :ivar as_of: the time that it shows, to within a minute. :ivar files: those that hold items.
+    :ivar window: of an incremental one, whose items are changes.
     """
 
     arn: str
@@ -52,6 +54,7 @@ class NativeExport:
     as_of: datetime
     items: int
     files: tuple[NativeFile, ...]
+    window: Window | None = None
 
     @property
     def table(self) -> str:
@@ -77,6 +80,7 @@ class _ItemLine(msgspec.Struct, forbid_unknown_fields=True):
 
 
 _file_lines = msgspec.json.Decoder(_FileLine).decode_lines
+_lines = msgspec.json.Decoder(msgspec.Raw).decode_lines
 _item_lines = msgspec.json.Decoder(_ItemLine).decode_lines
 
 
@@ -98,11 +102,13 @@ def read_native(store: Store, folder: str) -> NativeExport:
     try:
         summary = msgspec.json.decode(text)
         _refuse_unknown(summary, what)
+        window = _window(summary)
+        as_of = window.to if window else parse_utc(summary["exportTime"])
         listed = str(summary["manifestFilesS3Key"])
         lines = _file_lines(_checked(store, f"{folder}/{FILES}"))
         export = NativeExport(
-            str(summary["exportArn"]), str(summary["tableArn"]), str(summary["tableId"]), parse_utc(summary["exportTime"]),
-            int(summary["itemCount"]), _placed(store, folder, listed, lines),
+            str(summary["exportArn"]), str(summary["tableArn"]), str(summary["tableId"]), as_of,
+            int(summary["itemCount"]), _placed(folder, listed, lines), window,
         )  # fmt: skip
     except NotFoundError:
         raise IntegrityError(what, f"{FILES} is missing") from None
@@ -117,12 +123,21 @@ def read_native(store: Store, folder: str) -> NativeExport:
 
 
 def _refuse_unknown(summary: dict[str, Any], what: str) -> None:
-    """:raises BadInputError: for formats and kinds that are not read."""
-    form, kind = summary.get("outputFormat", "DYNAMODB_JSON"), summary.get("exportType", "FULL_EXPORT")
+    """:raises BadInputError: for formats that are not read."""
+    form = summary.get("outputFormat", "DYNAMODB_JSON")
     if form != "DYNAMODB_JSON":
         raise BadInputError(what, f"its format is {form}, and only DYNAMODB_JSON is read", "export it as DYNAMODB_JSON")
-    if kind != "FULL_EXPORT" or "exportFromTime" in summary:
-        raise BadInputError(what, "it is incremental, and only full exports are read", "name a full export")
+
+
+def _window(summary: dict[str, Any]) -> Window | None:
+    """Of an incremental export; its members' names and the view's are UNCONFIRMED (three public parsers agree)."""
+    if summary.get("exportType", "FULL_EXPORT") == "FULL_EXPORT" and "exportFromTime" not in summary:
+        return None
+    return Window(
+        parse_utc(summary["exportFromTime"]),
+        parse_utc(summary["exportToTime"]),
+        summary.get("outputView", "NEW_IMAGE") == "NEW_AND_OLD_IMAGES",
+    )
 
 
 def _checked(store: Store, key: str) -> bytes:
@@ -150,19 +165,23 @@ def _checked(store: Store, key: str) -> bytes:
     )
 
 
-def _placed(store: Store, folder: str, listed: str, lines: list[_FileLine]) -> tuple[NativeFile, ...]:
+def _placed(folder: str, listed: str, lines: list[_FileLine]) -> tuple[NativeFile, ...]:
     """The files where they lie now: manifests name them as they lay when the export was written."""
     was = listed.rsplit("/", 1)[0] if "/" in listed else ""
+    moved = {f"{was}/": f"{folder}/", f"{_above(was)}data/": f"{_above(folder)}data/"}
     files = []
     for line in lines:
-        key = line.dataFileS3Key
-        if was != folder:
-            if not key.startswith(f"{was}/"):
-                raise ValueError("a data file lies outside of the export's folder")
-            key = folder + key[len(was) :]
+        begins = next((one for one in moved if line.dataFileS3Key.startswith(one)), None)
+        if begins is None:
+            raise ValueError("a data file lies outside of the export's folder")
+        key = moved[begins] + line.dataFileS3Key[len(begins) :]
         if line.itemCount:
             files.append(NativeFile(key, line.itemCount, line.md5Checksum))
     return tuple(files)
+
+
+def _above(folder: str) -> str:
+    return folder.rpartition("/")[0] + "/" if "/" in folder else ""
 
 
 def open_file(store: Store, file: NativeFile) -> IO[bytes]:
@@ -189,22 +208,26 @@ def open_file(store: Store, file: NativeFile) -> IO[bytes]:
     return spool
 
 
-def items_of(spool: IO[bytes], name: str) -> Iterator[list[msgspec.Raw]]:
-    """The items of a data file as wire JSON, about 1 MB at a time.
+def records_of(spool: IO[bytes], name: str, *, changes: bool = False) -> Iterator[list[msgspec.Raw]]:
+    """The items of a data file as wire JSON, or the changes of an incremental one as they stand, about 1 MB at a time.
 
     :raises IntegrityError: for what is no gzip, no JSON, or a line that is not `{"Item": {…}}`.
     """
     what = f"reading {name}"
+
+    def of(lines: bytes) -> list[msgspec.Raw]:
+        return _lines(lines) if changes else [line.Item for line in _item_lines(lines)]
+
     rest = b""
     try:
         for block in _unzipped(spool):
             head, separator, rest = (rest + block).rpartition(b"\n")
             if separator and head:
-                yield [line.Item for line in _item_lines(head)]
+                yield of(head)
             if len(rest) > MAX_LINE_BYTES:
                 raise IntegrityError(what, "a line is longer than any item")
         if rest.strip():
-            yield [line.Item for line in _item_lines(rest)]
+            yield of(rest)
     except zlib.error as error:
         raise IntegrityError(what, f"it is no gzip file ({error})") from None
     except msgspec.DecodeError as error:  # names types and offsets only

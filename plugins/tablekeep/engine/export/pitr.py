@@ -12,18 +12,16 @@ from typing import Any
 
 import botocore.exceptions
 
-from tablekeep.engine.backups.location import STATE, SetLocation
+from tablekeep.engine.backups.location import NATIVE, STATE, SetLocation
 from tablekeep.engine.backups.store import AlreadyExistsError, Store
 from tablekeep.engine.checkpoints import Checkpoint
 from tablekeep.engine.clients import SessionClients, error_code, translate, translated
 from tablekeep.engine.clock import Clock, parse_utc, utc_text
 from tablekeep.engine.dynamodb.settings import TableSettings
-from tablekeep.engine.errors import BadInputError, PermanentError, TablekeepError
+from tablekeep.engine.errors import BadInputError, PermanentError
 from tablekeep.engine.export.native import NativeExport, read_native
 from tablekeep.engine.progress import Progress
 
-NATIVE = "_native"
-"""Where in the set's folder the service writes its files; removed when the backup is published."""
 POLL_SECONDS = 15.0
 LONGEST_LAG = timedelta(minutes=30)
 """The service speaks of five minutes; a longer lag is told instead of waited for."""
@@ -99,24 +97,26 @@ def wait_for_time(clients: SessionClients, clock: Clock, progress: Progress, tab
 
 def start_native(
     clients: SessionClients,
-    clock: Clock,
     store: Store,
     location: SetLocation,
     settings: TableSettings,
     as_of: datetime,
     *,
+    since: datetime | None = None,
     encryption: str | None,
     owner: str | None,
 ) -> str:
     """Starts the export, or finds the one that an earlier try has started; returns its ARN.
 
+    :param since: for an incremental export: of the changes from then until `as_of`.
     :raises BadInputError: when recovery is off or the time is outside of its window. :raises TablekeepError: as the service refuses.
     """
     checkpoint = Checkpoint(store, location.key(f"{STATE}/native.json"), AlreadyExistsError)
     known = checkpoint.load()
     if known is None:
         known = {
-            "request": _request(location, settings, as_of, encryption, owner),
+            "request": _request(location, settings, encryption, owner),
+            "since": utc_text(since) if since else None,
             "as_of": utc_text(as_of),
             "arn": None,
         }
@@ -125,14 +125,31 @@ def start_native(
     else:
         found = known["arn"] or _listed(clients, settings, known["request"])
     if found is None:
-        found = _start(clients, settings, known["request"] | {"ExportTime": parse_utc(known["as_of"])})
+        found = _start(clients, settings, known["request"] | _times(known))
     if known["arn"] is None:
         checkpoint.save(known | {"arn": found})
     return str(found)
 
 
+def begun_window(store: Store, location: SetLocation) -> tuple[datetime, datetime] | None:
+    """Of which changes the service's export was asked for in this folder; None when none was, or a full one."""
+    known = Checkpoint(store, location.key(f"{STATE}/native.json"), AlreadyExistsError).load()
+    return (parse_utc(known["since"]), parse_utc(known["as_of"])) if known and known["since"] else None
+
+
+def _times(known: dict[str, Any]) -> dict[str, Any]:
+    as_of = parse_utc(known["as_of"])
+    if not known["since"]:
+        return {"ExportType": "FULL_EXPORT", "ExportTime": as_of}
+    window = {"ExportFromTime": parse_utc(known["since"]), "ExportToTime": as_of}
+    return {
+        "ExportType": "INCREMENTAL_EXPORT",
+        "IncrementalExportSpecification": window | {"ExportViewType": "NEW_AND_OLD_IMAGES"},
+    }
+
+
 def _request(
-    location: SetLocation, settings: TableSettings, as_of: datetime, encryption: str | None, owner: str | None
+    location: SetLocation, settings: TableSettings, encryption: str | None, owner: str | None
 ) -> dict[str, Any]:
     key = {"S3SseAlgorithm": "AES256"}
     if encryption and encryption not in ("SSE-S3", "AES256"):
@@ -142,7 +159,6 @@ def _request(
         "S3Bucket": location.shelf.bucket,
         "S3Prefix": location.key(NATIVE),
         "ExportFormat": "DYNAMODB_JSON",
-        "ExportType": "FULL_EXPORT",
         "ClientToken": hashlib.sha256(f"tablekeep {location.backup_id} {settings.table_id}".encode()).hexdigest()[:32],
         **({"S3BucketOwner": owner} if owner else {}),
         **key,
@@ -214,12 +230,3 @@ def wait_for_native(
             return read_native(store, manifest)
         waiting()
         clock.sleep(POLL_SECONDS)
-
-
-def clear_native(store: Store, location: SetLocation, progress: Progress) -> None:
-    """Removes the service's files of a published set: the set holds what they hold."""
-    try:
-        for info in list(store.list(location.key(f"{NATIVE}/"))):
-            store.delete(info.key)
-    except TablekeepError as error:
-        progress.note(f"left behind, for it could not be removed: {location.key(NATIVE)} ({error.why})")

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from tablekeep.engine.backups.location import STATE, SetLocation
-from tablekeep.engine.backups.manifest import StoredFile
+from tablekeep.engine.backups.manifest import Link, StoredFile, Window
 from tablekeep.engine.backups.store import AlreadyExistsError, Store
 from tablekeep.engine.checkpoints import Checkpoint
 from tablekeep.engine.clock import parse_utc, utc_text
@@ -25,7 +25,8 @@ class ExportPlan:
     :ivar table: name, arn and id. :ivar key: name and type of the key's attributes. :ivar segments: of the whole table.
     :ivar layout: the columns. :ivar revision: 1; 2 when the parts are rewritten with wider columns.
     :ivar previous_schema: number of the schema of the table's set before this one; 0: there is none.
-    :ivar engine: `scan`, or `pitr`: then a segment is a data file. :ivar consistent: known beforehand for `pitr` only.
+    :ivar engine: `scan`; `pitr`: a segment is a data file; `merge`: a part of the full set. :ivar consistent: not known beforehand
+        for `scan`. :ivar window, parents: see `Manifest`.
     :ivar settings: the file with the table's settings. :ivar not_known: the settings that were refused.
     :ivar rcu: read capacity units a second for all workers together; None: no limit. :ivar expected: items, as the service guesses.
     """
@@ -47,6 +48,8 @@ class ExportPlan:
     revision: int = 1
     engine: str = "scan"
     consistent: tuple[datetime, datetime] | None = None
+    window: Window | None = None
+    parents: tuple[Link, ...] = ()
 
     @property
     def key_names(self) -> list[str]:
@@ -76,6 +79,8 @@ class ExportPlan:
             "revision": self.revision,
             "engine": self.engine,
             "consistent": [utc_text(time) for time in self.consistent] if self.consistent else None,
+            "window": self.window.as_json() if self.window else None,
+            "parents": [one.as_json() for one in self.parents],
         }
 
     @staticmethod
@@ -93,6 +98,8 @@ class ExportPlan:
                 parse_utc(document["as_of"]), parse_utc(document["started"]), document["rcu"], document["expected"], document["run"],
                 document["previous_schema"], document["revision"], document["engine"],
                 (parse_utc(document["consistent"][0]), parse_utc(document["consistent"][1])) if document["consistent"] else None,
+                Window.from_json(document["window"]) if document["window"] else None,
+                tuple(Link.from_json(one) for one in document["parents"]),
             )  # fmt: skip
         except (KeyError, TypeError, ValueError) as error:
             raise IntegrityError(

@@ -32,6 +32,12 @@ class Tally:
     parts: int = 0
     kept_parts: int = 0
 
+    def add(self, state: ScannedSegment) -> None:
+        """Counts a segment that is done."""
+        self.segments += 1
+        self.items += state.items
+        self.parts += len(state.writer.parts)
+
 
 class _Segments:
     """Opens a segment's state when its turn comes and forgets it when it is done: memory does not grow with the segments."""
@@ -54,7 +60,7 @@ class _Segments:
                 if not state.done:
                     self._open[number] = state
                     return number, state.start
-                self._count(state)
+                self.tally.add(state)
         return None
 
     def page(self, number: int, page: Page) -> None:
@@ -74,12 +80,7 @@ class _Segments:
             )
         state.finish()
         with self._lock:
-            self._count(self._open.pop(number))
-
-    def _count(self, state: ScannedSegment) -> None:
-        self.tally.segments += 1
-        self.tally.items += state.items
-        self.tally.parts += len(state.writer.parts)
+            self.tally.add(self._open.pop(number))
 
     def abort(self) -> None:
         """Gives up what is being written."""

@@ -12,6 +12,7 @@ from tablekeep.engine.checkpoints import Checkpoint
 from tablekeep.engine.clock import utc_text
 from tablekeep.engine.dynamodb.wire import Page
 from tablekeep.engine.export.plan import ExportPlan, segment_key
+from tablekeep.engine.items.changes import encoder_for
 from tablekeep.engine.items.codec import Encoder
 from tablekeep.engine.items.shapes import Learned
 
@@ -78,7 +79,7 @@ class ScannedSegment:
         self, store: Store, plan: ExportPlan, segment: int, attempt: int, learned: Learned | None = None
     ) -> None:
         self._checkpoint = Checkpoint(store, segment_key(plan, segment), AlreadyExistsError)
-        encoder = Encoder(plan.layout, plan.key_names, learned=learned)
+        encoder = encoder_for(plan.layout, plan.key_names, learned)
         self.pages = self.items = 0
         self.consumed = 0.0
         self.start: bytes | None = None

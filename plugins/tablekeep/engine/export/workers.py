@@ -61,9 +61,7 @@ def read_in_processes(
         for number in range(workers)
     ]
     failures: list[TablekeepError] = []
-    teller = threading.Thread(
-        target=_tell, args=(messages, progress, failures, processes), name="progress", daemon=True
-    )
+    teller = threading.Thread(target=_tell, args=(messages, progress, failures), name="progress", daemon=True)
     try:
         for process in processes:
             process.start()
@@ -110,8 +108,8 @@ def _end(processes: Sequence[Any]) -> None:
             process.join()
 
 
-def _tell(messages: Any, progress: Progress, failures: list[TablekeepError], processes: Sequence[Any]) -> None:
-    """Passes the workers' progress on, until None comes. A failure ends the other workers."""
+def _tell(messages: Any, progress: Progress, failures: list[TablekeepError]) -> None:
+    """Passes the workers' progress on, until None comes."""
     while (message := messages.get()) is not None:
         kind, content = message
         if kind == "advance":
@@ -120,9 +118,6 @@ def _tell(messages: Any, progress: Progress, failures: list[TablekeepError], pro
             progress.note(content)
         else:
             failures.append(content)
-            for process in processes:
-                if process.is_alive():
-                    process.terminate()
 
 
 class _Messages:

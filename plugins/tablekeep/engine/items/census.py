@@ -3,8 +3,13 @@
 `add` sees canonical attributes and is called once an item, so it keeps to a few operations a value.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
+
+import msgspec
+
+from tablekeep.engine.items.canonical import canonical_attributes, parse_item
 
 MAX_NAMES = 10_000
 """Names counted one by one; values under further names are counted together, by type."""
@@ -74,6 +79,14 @@ class Census:
     items: int = 0
     attributes: dict[str, dict[str, TypeCount]] = field(default_factory=dict)
     others: dict[str, int] = field(default_factory=dict)
+
+    @staticmethod
+    def of(items: Iterable[bytes | msgspec.Raw]) -> "Census":
+        """That of items given as wire JSON."""
+        census = Census()
+        for raw in items:
+            census.add(canonical_attributes(parse_item(raw)))
+        return census
 
     def add(self, attributes: dict[str, dict[str, Any]]) -> None:
         """Counts one item, given with canonical values."""

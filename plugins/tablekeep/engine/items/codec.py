@@ -76,8 +76,8 @@ class Encoder:
 
     def __post_init__(self) -> None:
         self.counts = {column.column: ColumnCounts() for column in self.layout.columns}
-        self._schema = self.layout.arrow_schema()
-        self.learned = self._learned = self.learned or Learned(self.key_names)
+        self._schema = self.layout.item_schema()
+        self._learned = self.learned or Learned(self.key_names)
         self._pages: PageEncoder | None = None
 
     def encode(self, items: Iterable[bytes | msgspec.Raw]) -> Encoded:

@@ -17,6 +17,8 @@ from tablekeep.engine.items.census import Census, TypeCount
 
 REST = "_rest"
 """The column that holds, as the canonical text of an item, every attribute that has no column or missed it."""
+CHANGE, WRITTEN, OLD = "_change", "_written", "_old"
+"""Further columns of a set of changes: put or delete; when it was written last; the item before, as canonical text."""
 MAX_COLUMNS = 500
 DECIMAL_DIGITS = 38
 SCALE_HEADROOM = 4
@@ -105,18 +107,29 @@ class Layout:
     """The columns of a set, without `_rest`, which is always last.
 
     :ivar schema: 1 for a table's first set; one more each time that the columns changed.
+    :ivar changes: the set's rows are changes, not items: three columns follow `_rest`.
     """
 
     schema: int
     columns: tuple[Column, ...]
+    changes: bool = False
 
-    def arrow_schema(self) -> Any:
-        """The Arrow schema of every part, `_rest` last."""
+    def item_schema(self) -> Any:
+        """The Arrow schema of items, `_rest` last."""
         rest = pa.field(REST, pa.json_(pa.string()), metadata={_TYPE: b"_rest"})
         return pa.schema([*(column.arrow_field() for column in self.columns), rest])
 
+    def arrow_schema(self) -> Any:
+        """The Arrow schema of every part."""
+        schema = self.item_schema()
+        if self.changes:
+            for name, kind in _CHANGE_COLUMNS.items():
+                schema = schema.append(pa.field(name, kind, metadata={_TYPE: name.encode()}))
+        return schema
+
     def as_json(self) -> dict[str, Any]:
-        return {"schema": self.schema, "columns": [column.as_json() for column in self.columns]}
+        document = {"schema": self.schema, "columns": [column.as_json() for column in self.columns]}
+        return document | ({"changes": True} if self.changes else {})
 
     @staticmethod
     def from_json(document: dict[str, Any]) -> "Layout":
@@ -124,11 +137,15 @@ class Layout:
 
         :raises ValueError, KeyError, TypeError: for another document.
         """
-        return Layout(int(document["schema"]), tuple(Column.from_json(one) for one in document["columns"]))
+        columns = tuple(Column.from_json(one) for one in document["columns"])
+        return Layout(int(document["schema"]), columns, bool(document.get("changes", False)))
 
     def column_of(self, attribute: str) -> Column | None:
         """The column that holds the attribute, if it has one."""
         return next((column for column in self.columns if column.attribute == attribute), None)
+
+
+_CHANGE_COLUMNS = {CHANGE: pa.string(), WRITTEN: pa.timestamp("us", "UTC"), OLD: pa.json_(pa.string())}
 
 
 def layout_of_schema(schema: Any, number: int = 0) -> Layout:
@@ -137,9 +154,13 @@ def layout_of_schema(schema: Any, number: int = 0) -> Layout:
     :raises IntegrityError: when a field lacks its metadata or its Arrow type is not the one that the metadata stands for.
     """
     columns = []
+    ours = [field.name for field in schema if (field.metadata or {}).get(_TYPE) == field.name.encode()]
+    changes = ours[1:] == list(_CHANGE_COLUMNS)
     for field in schema:
         metadata = field.metadata or {}
         kind = metadata.get(_TYPE, b"").decode()
+        if changes and _CHANGE_COLUMNS.get(kind) == field.type and kind == field.name:
+            continue
         if kind == "_rest" and field.name == REST:
             continue
         scale = 0
@@ -160,7 +181,7 @@ def layout_of_schema(schema: Any, number: int = 0) -> Layout:
                 "reading a part's columns", f"the field {field.name!r} has type {field.type}, not {column.arrow_type()}"
             )
         columns.append(column)
-    return Layout(number, tuple(columns))
+    return Layout(number, tuple(columns), changes)
 
 
 def number_kind(count: TypeCount) -> tuple[NumberKind, int]:
@@ -197,13 +218,19 @@ def widen(column: Column, count: TypeCount) -> Column:
 
 
 def decide(
-    census: Census, key_types: Sequence[tuple[str, str]], previous: Layout | None = None, pins: Sequence[Column] = ()
+    census: Census,
+    key_types: Sequence[tuple[str, str]],
+    previous: Layout | None = None,
+    pins: Sequence[Column] = (),
+    *,
+    changes: bool = False,
 ) -> Layout:
     """The layout for what a census (of a sample, or of a whole set) has counted.
 
     :param key_types: name and type of the key's attributes, partition key first.
     :param previous: the layout of the table's newest set: its columns stay, in their order, and only widen.
     :param pins: columns that the pipeline fixes; their type and kind of number never change, their name follows the rule of names.
+    :param changes: for a set of changes, in which three more names are ours.
     """
     before = {column.attribute: column for column in previous.columns} if previous else {}
     pinned = {column.attribute: column for column in pins}
@@ -217,10 +244,10 @@ def decide(
             break
         chosen.setdefault(name, _fresh(name, kind, census))
     widened = [column if name in pinned else _widened(column, census) for name, column in chosen.items()]
-    columns = tuple(_named(widened, before))
+    columns = tuple(_named(widened, before, {REST, *(_CHANGE_COLUMNS if changes else ())}))
     if previous and columns == previous.columns:
-        return previous
-    return Layout(previous.schema + 1 if previous else 1, columns)
+        return replace(previous, changes=changes)
+    return Layout(previous.schema + 1 if previous else 1, columns, changes)
 
 
 def _fresh(name: str, kind: str, census: Census) -> Column:
@@ -254,14 +281,15 @@ def fold(name: str) -> str:
     return name.casefold()
 
 
-def _named(columns: Iterable[Column], before: dict[str, Column]) -> list[Column]:
-    """Gives each column a name that no other has under case folding. Who had its name before keeps it."""
+def _named(columns: Iterable[Column], before: dict[str, Column], ours: set[str]) -> list[Column]:
+    """Gives each column a name that no other has under case folding. Who had its name before keeps it, unless it is ours."""
     columns = list(columns)
-    taken = {fold(REST)}
+    taken = {fold(name) for name in ours}
     names: dict[str, str] = {}
     for attribute, column in before.items():
-        names[attribute] = column.column
-        taken.add(fold(column.column))
+        if fold(column.column) not in taken:
+            names[attribute] = column.column
+            taken.add(fold(column.column))
     # a name that another attribute's column would need as it is goes first to that one, in byte order
     for attribute in sorted((c.attribute for c in columns if c.attribute not in names), key=str.encode):
         if fold(attribute) not in taken:

@@ -1,0 +1,166 @@
+"""Changes: what an item is after a window of time, what it was before, and when it was written last.
+
+DynamoDB's incremental exports tell them, one final state of each key that was written. A part of changes has the columns of the new
+image (of the key alone, for a deletion) and three of ours: `_change`, `_written`, `_old`. Specified in docs/backup-format.md, §8.
+"""
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+import pyarrow as pa
+
+from tablekeep.engine.errors import IntegrityError
+from tablekeep.engine.items.canonical import (
+    ItemError,
+    canonical_attributes,
+    canonical_key,
+    decode_json,
+    encode_canonical,
+    parse_item,
+)
+from tablekeep.engine.items.codec import Encoded, Encoder, decode
+from tablekeep.engine.items.hashing import Hasher
+from tablekeep.engine.items.layout import CHANGE, OLD, WRITTEN, Layout
+from tablekeep.engine.items.shapes import Learned
+
+PUT, DELETE = "put", "delete"
+Attributes = dict[str, dict[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One key's change, with canonical attributes.
+
+    :ivar written: of the last write, microseconds since 1970. :ivar new: the item; None: it was deleted.
+    :ivar old: the item before; None: there was none, or the export does not tell (NEW_IMAGE).
+    """
+
+    key: Attributes
+    written: int
+    new: Attributes | None
+    old: Attributes | None
+
+    @property
+    def state(self) -> Attributes:
+        """What its row's columns show: the new image, of a deletion the key."""
+        return self.key if self.new is None else self.new
+
+    def text(self) -> bytes:
+        """The canonical text: an object with `NewImage`, or for a deletion `Keys`; `OldImage` where told; the time as text."""
+        document: dict[str, Any] = {"WriteTimestampMicros": str(self.written)}
+        document |= {"Keys": self.key} if self.new is None else {"NewImage": self.new}
+        if self.old is not None:
+            document["OldImage"] = self.old
+        return encode_canonical(document)
+
+
+def parse_change(raw: bytes | msgspec.Raw, key_names: Sequence[str]) -> Change:
+    """Reads a line of an incremental export, or what `Change.text` gives.
+
+    :raises ItemError: for what is no change, and for one whose images belong to another key.
+    """
+    try:
+        line = decode_json(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        raise ItemError("a change is not valid JSON in UTF-8") from None
+    if type(line) is not dict:
+        raise ItemError("a change is no object")
+    images = [canonical_attributes(line[name]) if name in line else None for name in ("Keys", "NewImage", "OldImage")]
+    told = next((one for one in images if one is not None), None)
+    if told is None:
+        raise ItemError("a change has neither key nor image")
+    key = {name: told[name] for name in key_names if name in told}
+    text = canonical_key(told, key_names)
+    if any(one is not None and canonical_key(one, key_names) != text for one in images):
+        raise ItemError("the images of a change belong to different keys")
+    return Change(key, _micros(line), images[1], images[2])
+
+
+def _micros(line: dict[str, Any]) -> int:
+    """The time of the last write: a number object beside `Metadata`, a bare number in some documentation, text in ours."""
+    found = line.get("WriteTimestampMicros")
+    metadata = line.get("Metadata")
+    if found is None and type(metadata) is dict:
+        found = metadata.get("WriteTimestampMicros")
+    if type(found) is dict:
+        found = found.get("N")
+    try:
+        return int(found)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        raise ItemError("a change does not tell when it was written") from None
+
+
+@dataclass
+class ChangeEncoder(Encoder):
+    """An encoder whose records are changes: census and columns count the rows' states, the hash is that of the changes' texts."""
+
+    def encode(self, items: Iterable[bytes | msgspec.Raw]) -> Encoded:
+        """Encodes changes; see `parse_change` for what is read.
+
+        :raises ItemError: for what no table can hold.
+        """
+        changes = [parse_change(raw, self.key_names) for raw in items]
+        mine, self.hasher = self.hasher, Hasher()
+        try:
+            encoded = super().encode([encode_canonical(one.state) for one in changes])
+        finally:
+            self.hasher = mine
+        texts = [one.text() for one in changes]
+        encoded.total = mine.add_page(
+            [hashlib.sha256(text).digest() for text in texts], [encode_canonical(one.key) for one in changes]
+        )
+        encoded.raw_bytes = sum(map(len, texts))
+        olds = [None if one.old is None else encode_canonical(one.old).decode() for one in changes]
+        arrays = [
+            *encoded.batch.columns,
+            pa.array([DELETE if one.new is None else PUT for one in changes], pa.string()),
+            pa.array([one.written for one in changes], pa.int64()).cast(pa.timestamp("us", "UTC")),
+            pa.ExtensionArray.from_storage(pa.json_(pa.string()), pa.array(olds, pa.string())),
+        ]
+        encoded.batch = pa.RecordBatch.from_arrays(arrays, schema=self.layout.arrow_schema())
+        return encoded
+
+
+def encoder_for(layout: Layout, key_names: Sequence[str], learned: Learned | None = None) -> Encoder:
+    """The encoder for the records of a set with that layout: items, or changes."""
+    return (ChangeEncoder if layout.changes else Encoder)(layout, key_names, learned=learned)
+
+
+def decode_records(batch: Any, layout: Layout) -> list[bytes]:
+    """The canonical texts of a record batch's records: items, or changes; see `decode` for the errors."""
+    return _changes(batch, layout) if layout.changes else decode(batch, layout)
+
+
+def _changes(batch: Any, layout: Layout) -> list[bytes]:
+    kinds, olds = batch.column(CHANGE).to_pylist(), batch.column(OLD).storage.to_pylist()
+    times = batch.column(WRITTEN).cast(pa.int64()).to_pylist()
+    texts = []
+    for state, kind, written, old in zip(decode(batch, layout), kinds, times, olds, strict=True):
+        if kind not in (PUT, DELETE) or written is None:
+            raise IntegrityError("decoding a part", "a row is neither a put nor a delete, or has no time")
+        document = {"WriteTimestampMicros": str(written), "Keys" if kind == DELETE else "NewImage": msgspec.Raw(state)}
+        if old is not None:
+            document["OldImage"] = msgspec.Raw(old.encode())
+        texts.append(encode_canonical(document))
+    return texts
+
+
+def record_key(record: bytes, layout: Layout, key_names: Sequence[str]) -> bytes:
+    """The canonical key of a record's item."""
+    if layout.changes:
+        return canonical_key(parse_change(record, key_names).key, key_names)
+    return canonical_key(parse_item(record), key_names)
+
+
+def states_of(records: Iterable[bytes | msgspec.Raw], key_names: Sequence[str]) -> list[bytes]:
+    """What the rows of changes will show, to sample their columns."""
+    return [encode_canonical(parse_change(raw, key_names).state) for raw in records]
+
+
+def written_at(micros: int) -> datetime:
+    """The time of a write."""
+    return datetime.fromtimestamp(micros / 1e6, UTC)
