@@ -1,6 +1,6 @@
 """The text that Airflow shows on each DAG: what it does, and what to do when it is red."""
 
-from tablekeep.engine.config.model import Copy, Pipeline, PostgresCopy
+from tablekeep.engine.config.model import Backup, Copy, Pipeline, PostgresCopy
 from tablekeep.engine.config.values import duration_text
 
 
@@ -16,18 +16,43 @@ def backup_doc(pipeline: Pipeline) -> str:
         if backup.read_budget
         else "It reads without a limit."
     )
+    merge = ""
+    if backup.mode and backup.mode.merge:
+        what = "folds the changes into a new full set; a full backup proves the one before it"
+        merge = f"""| `merge` | {what} | the sets differ: the log names a key |
+"""
     return f"""# Backup of the DynamoDB table `{pipeline.table}`
 
-{_schedule(backup.schedule, backup.timezone)} the table is scanned to a new backup set under `{backup.to}`. {budget}
+{_schedule(backup.schedule, backup.timezone)}, to a new backup set under `{backup.to}`. {_how(backup, budget)}
 
 | task | what it does | when it is red |
 |---|---|---|
-| `backup` | scans the table, writes and reads back the parts, publishes the manifest | no backup was made; the log says why |
+| `plan` | says what the backup will take and cost | it cannot work, or costs more than `limits.max_usd`; nothing was started |
+| `backup` | reads the table, writes and reads back the parts, publishes the manifest | no backup was made; the log says why |
 | `verify` | reads the set again: every item, no key twice | do not rely on this set; clear `backup` to make a new one |
-| `publish` | wakes the copies | skipped in backfills and when a newer set is there |
+{merge}| `publish` | wakes the copies | skipped in backfills, after increments without `merge`, and when a newer set is there |
 
-A retry makes no second set; clearing `backup` makes a new one and leaves the old. Backfill runs are refused: a scan cannot read the past.
+A retry makes no second set; clearing `backup` makes a new one and leaves the old. {_past(backup)}
 """
+
+
+def _how(backup: Backup, budget: str) -> str:
+    if backup.mode:
+        return (
+            f"DynamoDB exports the whole table every {duration_text(backup.mode.full_every)}, and in between what was changed since."
+            " When the log says that the chain is broken, trigger a run with `full`."
+        )
+    if backup.engine == "scan":
+        return f"The table is scanned. {budget}"
+    return "DynamoDB exports the table by itself" + (
+        " where point-in-time recovery is on." if backup.engine == "auto" else "."
+    )
+
+
+def _past(backup: Backup) -> str:
+    if backup.engine == "scan":
+        return "Backfill runs are refused: a scan cannot read the past."
+    return "A backfill makes the full set of each day, as far back as the service keeps the past."
 
 
 def copy_doc(pipeline: Pipeline, copy: Copy) -> str:

@@ -10,7 +10,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from airflow.sdk import DAG, CronTriggerTimetable, Param, get_parsing_context
+from airflow.sdk import DAG, CronTriggerTimetable, Param, chain, get_parsing_context
 from airflow.timetables.base import Timetable
 
 from tablekeep.assets import backup_asset
@@ -21,6 +21,8 @@ from tablekeep.operators.configuration import ConfigurationErrorOperator
 from tablekeep.operators.copy import ParquetToPostgresOperator, ParquetToRedshiftOperator
 from tablekeep.operators.drill import RestoreDrillOperator
 from tablekeep.operators.export import DynamoDBToParquetOperator
+from tablekeep.operators.incremental import IncrementalBackupOperator, MergeBackupsOperator
+from tablekeep.operators.plan import PlanExportOperator
 from tablekeep.operators.publish import PublishBackupOperator
 from tablekeep.operators.restore import ParquetToDynamoDBOperator, PlanRestoreOperator
 from tablekeep.operators.spread import FinishBackupOperator, PlanBackupOperator, ScanSegmentsOperator
@@ -132,15 +134,36 @@ def _source(pipeline: Pipeline) -> dict[str, Any]:
 def _backup(pipeline: Pipeline) -> DAG:
     backup = pipeline.backup
     schedule = _cron(backup.schedule, backup.timezone)
-    with _dag(pipeline, f"backup__{pipeline.name}", "backup", backup_doc(pipeline), schedule=schedule) as dag:
+    params = {
+        "full": Param(False, type="boolean", title="Full", description="Back up the whole table, not the changes.")
+    }
+    with _dag(
+        pipeline,
+        f"backup__{pipeline.name}",
+        "backup",
+        backup_doc(pipeline),
+        schedule=schedule,
+        params=params if backup.mode else None,
+    ) as dag:
+        plan = _plan(pipeline)
         read, made = _read_table(pipeline)
         verify = VerifyBackupOperator(
             task_id="verify",
-            backup=made,
+            backup=read[0].output["backups"] if backup.mode else made,
             bucket_owner=backup.bucket_owner,
-            trigger_rule="none_failed",
+            trigger_rule="none_failed" if backup.spread else "all_success",
             **_aws(pipeline),
         )
+        last: list[Any] = [verify]
+        if backup.mode and backup.mode.merge:
+            merge = MergeBackupsOperator(
+                task_id="merge",
+                backup=made,
+                encryption=backup.encryption,
+                bucket_owner=backup.bucket_owner,
+                **_aws(pipeline),
+            )
+            made, last = merge.output["backup"], [verify, merge]
         publish = PublishBackupOperator(
             task_id="publish",
             backup=made,
@@ -148,8 +171,28 @@ def _backup(pipeline: Pipeline) -> DAG:
             bucket_owner=backup.bucket_owner,
             **_aws(pipeline),
         )
-        read >> verify >> publish
+        chain(plan, read[0])
+        chain(read[-1], *last, publish)
     return dag
+
+
+def _plan(pipeline: Pipeline) -> PlanExportOperator:
+    backup = pipeline.backup
+    return PlanExportOperator(
+        task_id="plan",
+        engine=backup.engine,
+        segments=backup.segments,
+        read_budget=backup.read_budget,
+        tasks=backup.spread.tasks if backup.spread else 1,
+        incremental=backup.mode is not None,
+        bucket_owner=backup.bucket_owner,
+        max_usd=_max_usd(pipeline),
+        **_source(pipeline),
+    )
+
+
+def _max_usd(pipeline: Pipeline) -> float | None:
+    return pipeline.limits.max_usd if pipeline.limits else None
 
 
 def _read_table(pipeline: Pipeline) -> tuple[list[Any], Any]:
@@ -165,6 +208,17 @@ def _read_table(pipeline: Pipeline) -> tuple[list[Any], Any]:
         **written,
         **_source(pipeline),
     }
+    if backup.mode:
+        every = backup.mode.incremental_every
+        for option in ("engine", "segments", "read_budget"):
+            del export[option]
+        changes = IncrementalBackupOperator(
+            full_every=backup.mode.full_every.total_seconds(),
+            incremental_every=every.total_seconds() if every else None,
+            confirm=backup.mode.merge,
+            **export,
+        )
+        return [changes], changes.output["backup"]
     if backup.spread is None:
         one = DynamoDBToParquetOperator(**export)
         return [one], one.output["backup"]
@@ -250,6 +304,7 @@ def _drill(pipeline: Pipeline) -> DAG:
             rto_seconds=rto.total_seconds() if rto else None,
             rpo_seconds=rpo.total_seconds() if rpo else None,
             max_wcu=drill.max_wcu,
+            max_usd=_max_usd(pipeline),
             target_aws_conn_id=drill.aws_conn_id,
             target_region_name=drill.region,
             max_active_tis_per_dag=1,
@@ -291,6 +346,7 @@ def _restore(pipeline: Pipeline) -> DAG:
             to_table="{{ params.to_table }}",
             backup="{{ params.backup or '' }}",
             patterns_refused=restore.patterns_refused,
+            max_usd=_max_usd(pipeline),
             **where,
             **_source(pipeline),
         )

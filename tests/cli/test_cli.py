@@ -5,10 +5,15 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from moto.dynamodb.models import dynamodb_backends
 
+from local_aws.dynamodb.history import log_of
+from local_aws.dynamodb.recovery import SINCE
 from tests.engine.export.test_native import FOLDER, written
 from tests.tables import BUCKET, ROOT, make_bucket, make_table, orders
 
@@ -53,9 +58,54 @@ def test_the_way_from_export_to_compare(aws: Any) -> None:
     assert tablekeep("export", "--table", "orders", "--to", ROOT, "--no-verify").returncode == 3
 
 
+def test_increments_and_what_they_give_merged(aws: Any) -> None:
+    client = aws.client("dynamodb")
+    client.update_continuous_backups(
+        TableName="orders", PointInTimeRecoverySpecification={"PointInTimeRecoveryEnabled": True}
+    )
+    now = datetime.now(UTC)
+    log = dynamodb_backends["123456789012"]["us-east-1"].get_table("orders")
+    log.__dict__[SINCE] = now - timedelta(days=2)
+    for at, write in enumerate(log_of(log)):
+        log_of(log)[at] = replace(write, at=now - timedelta(days=1))
+    begun = f"{now - timedelta(hours=20):%Y-%m-%dT%H:%M:%SZ}"
+    common = ("--table", "orders", "--to", ROOT)
+    assert tablekeep("export", *common, "--engine", "pitr", "--as-of", begun).returncode == 0
+    client.put_item(TableName="orders", Item={"pk": {"S": "new"}, "sk": {"N": "1"}})
+    time.sleep(1.1)  # the service's windows end at full seconds
+    made = tablekeep("export", *common, "--incremental")
+    assert made.returncode == 0, made.stderr
+    assert "changes       1 in 1 parts" in made.stdout
+    shown = tablekeep("show", made.stdout.split()[1]).stdout
+    assert "follows" in shown
+    assert "tablekeep merge" in shown
+    listed = json.loads(tablekeep("list", ROOT, "--json").stdout)["backups"]
+    assert [one["kind"] for one in listed] == ["incremental", "full"]
+    merged = tablekeep("merge", ROOT, "--table", "orders", "--json")
+    assert merged.returncode == 0, merged.stdout
+    document = json.loads(merged.stdout)
+    assert (document["items"], document["verified"], document["boundary"]) == (41, True, 0)
+    assert tablekeep("compare", "orders", document["backup"]).returncode == 0
+    fresh = json.loads(tablekeep("export", *common, "--engine", "pitr", "--json").stdout)
+    told = tablekeep("merge", ROOT, "--table", "orders", "--as-of", document["as_of"], "--confirm", fresh["backup"])
+    assert "confirmed" in told.stdout
+    assert told.returncode == 0, told.stdout
+    refused = tablekeep("restore", listed[0]["backup"], "--to-table", "again")
+    assert refused.returncode == 2
+    assert "tablekeep merge" in refused.stderr
+
+
 @pytest.mark.parametrize(
     ("arguments", "why"),
     [
+        (("export", "--table", "orders", "--to", ROOT, "--incremental"), "no full backup"),
+        (("export", "--table", "orders", "--to", ROOT, "--incremental", "--engine", "scan"), "--incremental is given"),
+        (
+            ("export", "--table", "orders", "--to", ROOT, "--incremental", "--max-rcu", "5"),
+            "reads nothing from the table",
+        ),
+        (("merge", ROOT, "--table", "orders"), "there are none there"),
+        (("merge", ROOT, "--table", "no/table"), "reading the table name"),
         (("export", "--table", "nowhere", "--to", ROOT), "no such table"),
         (("export", "--table", "orders", "--to", "s3://not-a-bucket-here"), "no such bucket"),
         (

@@ -113,7 +113,7 @@ def test_of_a_file_that_clashes_the_stand_in_does_not_hide_the_good_one(pipeline
     (folder / "sub" / "shop.yaml").write_text(GOOD)
     found = dags()
     assert set(found) == ALL | {"backup__shop.invalid"}
-    assert found["backup__shop"].task_ids == ["backup", "verify", "publish"]
+    assert found["backup__shop"].task_ids == ["plan", "backup", "verify", "publish"]
 
 
 def test_the_import_error_lists_every_bad_file(pipelines: Any, airflow_database: None) -> None:

@@ -26,6 +26,9 @@ drill:
 """
 
 
+GREEN = {"plan": "success", "backup": "success", "verify": "success", "publish": "success"}
+
+
 @pytest.fixture
 def project(local_aws: Any, pipelines: Any, postgres: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
     """The table orders with 40 items, a bucket, an empty database, and a pipeline."""
@@ -53,7 +56,7 @@ def tasks(run: Any) -> dict[str, str]:
 def test_a_night_from_the_table_to_the_database_and_the_drill(project: Any, dags: Any) -> None:
     found = dags()
     night = found["backup__orders"].test()
-    assert tasks(night) == {"backup": "success", "verify": "success", "publish": "success"}
+    assert tasks(night) == GREEN
     (made,) = sets()
     assert made.items == 40
     assert newest_verified(S3Store(clients(), BUCKET), made.location.shelf) is not None
@@ -93,6 +96,7 @@ def test_a_large_table_is_read_by_mapped_tasks_and_a_small_one_by_one(project: A
     assert sorted((one.task_id, one.map_index, str(one.state)) for one in large.get_task_instances()) == [
         ("backup", -1, "success"),
         ("finish", -1, "success"),
+        ("plan", -1, "success"),
         ("publish", -1, "success"),
         *(("segments", number, "success") for number in range(6)),
         ("verify", -1, "success"),
@@ -100,7 +104,7 @@ def test_a_large_table_is_read_by_mapped_tasks_and_a_small_one_by_one(project: A
     pipelines(orders=SPREAD.replace("ABOVE", "1"))
     small = dags()["backup__orders"].test()
     assert tasks(small) == {
-        "backup": "success", "segments": "skipped", "finish": "skipped", "verify": "success", "publish": "success",
+        "plan": "success", "backup": "success", "segments": "skipped", "finish": "skipped", "verify": "success", "publish": "success",
     }  # fmt: skip
     one, other = sets()
     assert one.items == other.items == 40
@@ -110,16 +114,16 @@ def test_a_large_table_is_read_by_mapped_tasks_and_a_small_one_by_one(project: A
 
 def test_a_failed_group_is_no_backup(project: Any, dags: Any, pipelines: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     from tablekeep.engine.errors import PermanentError
-    from tablekeep.engine.export import table
+    from tablekeep.engine.export import groups
 
-    real = table.read_segments
+    real = groups.read_segments
 
     def failing(clients: Any, store: Any, plan: Any, take: Any, **more: Any) -> Any:
         if (number := take()) == 3:
             raise PermanentError("reading", "broken")
-        return real(clients, store, plan, table.in_turn([number]), **more)
+        return real(clients, store, plan, groups.in_turn([number]), **more)
 
-    monkeypatch.setattr(table, "read_segments", failing)
+    monkeypatch.setattr(groups, "read_segments", failing)
     pipelines(orders=SPREAD.replace("ABOVE", "0"))
     run = dags()["backup__orders"].test()
     found = {(one.task_id, one.map_index): str(one.state) for one in run.get_task_instances()}
@@ -159,7 +163,7 @@ def recoverable(project: Any, local_aws: Any, pipelines: Any) -> Any:
 def test_a_past_time_by_the_services_export(recoverable: Any, dags: Any) -> None:
     found = dags()["backup__orders"]
     run = found.test(logical_date=datetime.now(UTC) - timedelta(days=1, hours=5))
-    assert tasks(run) == {"backup": "success", "verify": "success", "publish": "success"}
+    assert tasks(run) == GREEN
     assert sets()[0].items == 40
     assert sets()[0].engine == "pitr"
     assert state(found.test()) == "success"
@@ -195,3 +199,144 @@ def test_auto_turns_red_when_recovery_was_turned_off(recoverable: Any, dags: Any
     )
     assert tasks(found.test())["backup"] == "failed"
     assert len(sets()) == 1
+
+
+@pytest.mark.parametrize(
+    ("limits", "red"),
+    [("{max_usd: 0.00001}", "plan"), ("{max_usd: 5}", "")],
+)
+def test_what_costs_more_than_the_limit_is_not_begun(
+    project: Any, dags: Any, pipelines: Any, limits: str, red: str
+) -> None:
+    pipelines(orders=PIPELINE + f"limits: {limits}\n")
+    found = dags()
+    run = found["backup__orders"].test()
+    assert [name for name, state in tasks(run).items() if state == "failed"] == ([red] if red else [])
+    assert len(sets()) == (0 if red else 1)
+
+
+def test_a_restore_or_drill_that_costs_too_much_is_not_begun(project: Any, dags: Any, pipelines: Any) -> None:
+    dags()["backup__orders"].test()
+    pipelines(orders=PIPELINE + "limits: {max_usd: 0.00001}\n")
+    found = dags()
+    assert tasks(found["drill__orders"].test())["drill"] == "failed"
+    assert tasks(found["restore__orders"].test(run_conf={"to_table": "again"}))["plan"] == "failed"
+    assert clients().client("dynamodb").list_tables()["TableNames"] == ["orders"]
+
+
+MODE = PITR.replace("ENGINE", "pitr\n  mode: {full_every: 7d, merge: MERGE}")
+
+
+def kinds() -> list[str]:
+    """Newest first."""
+    return ["incremental" if one.window else one.engine for one in sets()]
+
+
+@pytest.fixture
+def nights(recoverable: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Sets what the clock says, ours and the stand-in's, to five minutes after a night's time, and returns that."""
+    from tablekeep.engine.clock import SystemClock
+
+    now = datetime.now(UTC).replace(microsecond=0)
+    moment = [now]
+    monkeypatch.setattr(SystemClock, "now", lambda self: moment[0])
+
+    def set_time(days: float) -> datetime:
+        moment[0] = now + timedelta(days=days, minutes=5)  # as late as the service lags behind
+        switch(recoverable.endpoint, "dynamodb", {"now": moment[0].isoformat()})
+        return now + timedelta(days=days)
+
+    return set_time
+
+
+def test_full_backups_now_and_then_and_increments_in_between(
+    recoverable: Any, nights: Any, dags: Any, pipelines: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tablekeep.runtime.STALE", timedelta(days=99))  # dag.test() makes manual runs
+    pipelines(orders=MODE.replace("MERGE", "false"))
+    dag = dags()["backup__orders"]
+    first = dag.test(logical_date=nights(0))
+    assert tasks(first) == GREEN
+    client = recoverable.client("dynamodb")
+    nights(0.5)
+    client.put_item(TableName="orders", Item={"pk": {"S": "newer"}, "sk": {"N": "1"}})
+    second = dag.test(logical_date=nights(1))
+    assert tasks(second) == GREEN | {"publish": "skipped"}  # an increment is no table for copies
+    # the first window begins two minutes before the full set's cut, so a day takes two
+    assert kinds() == ["incremental", "incremental", "pitr"]
+    assert [one.items for one in sets()] == [0, 1, 41]
+    third = dag.test(logical_date=nights(3.5))  # two nights were missed: three windows, each verified
+    assert tasks(third)["verify"] == "success"
+    assert kinds() == ["incremental"] * 5 + ["pitr"]
+    store = S3Store(clients(), BUCKET)
+    from tablekeep.engine.backups.catalog import verifications
+
+    assert set(verifications(store, sets()[0].location.shelf)) == {one.backup_id for one in sets()}
+    asked = dag.test(logical_date=nights(4), run_conf={"full": True})
+    assert tasks(asked) == GREEN
+    assert kinds()[0] == "pitr"
+    dag = dags()["backup__orders"]  # dag.test() keeps what a run was told in the DAG's params
+    dag.test(logical_date=nights(5))
+    dag.test(logical_date=nights(11))
+    assert kinds()[:2] == ["pitr", "incremental"]  # seven days after the last full one
+
+
+def test_merged_sets_are_used_and_proved_by_the_next_full_backup(
+    recoverable: Any, nights: Any, dags: Any, pipelines: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tablekeep.runtime.STALE", timedelta(days=99))
+    pipelines(orders=MODE.replace("MERGE", "true").replace("full_every: 7d", "full_every: 2d"))
+    dag = dags()["backup__orders"]
+    client, green = recoverable.client("dynamodb"), GREEN | {"merge": "success"}
+    assert tasks(dag.test(logical_date=nights(0))) == green  # nothing to merge yet
+    nights(0.5)
+    client.put_item(TableName="orders", Item={"pk": {"S": "newer"}, "sk": {"N": "1"}})
+    assert tasks(dag.test(logical_date=nights(1))) == green
+    assert kinds().count("merge") == 1
+    newest = newest_verified(S3Store(clients(), BUCKET), sets()[0].location.shelf)
+    assert newest
+    assert (newest.engine, newest.items) == ("merge", 42)
+    nights(1.5)
+    client.put_item(TableName="orders", Item={"pk": {"S": "newest"}, "sk": {"N": "1"}})
+    run = dag.test(logical_date=nights(2))
+    assert tasks(run) == green
+    assert (kinds().count("merge"), kinds().count("pitr")) == (2, 2)
+    one = next(one for one in run.get_task_instances() if one.task_id == "merge")
+    assert one.xcom_pull(task_ids="merge", key="confirmed") is True
+    # a set that is not what the table was is found by the next full backup
+    lost = next(write for write in log(recoverable) if write.new and b"newest" in write.new)
+    log(recoverable).remove(lost)
+    nights(3)
+    client.put_item(TableName="orders", Item={"pk": {"S": "last"}, "sk": {"N": "1"}})
+    assert tasks(dag.test(logical_date=nights(3))) == green
+    failed = dag.test(logical_date=nights(4))
+    assert tasks(failed) == green | {"merge": "failed", "publish": "upstream_failed"}
+
+
+def log(aws: Any) -> list[Any]:
+    """The stand-in's log of writes to the table."""
+    from moto.dynamodb.models import dynamodb_backends
+
+    from local_aws.dynamodb.history import log_of
+
+    return log_of(dynamodb_backends["123456789012"]["us-east-1"].get_table("orders"))
+
+
+def test_a_broken_chain_is_red_until_a_full_backup(
+    recoverable: Any, nights: Any, dags: Any, pipelines: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tablekeep.runtime.STALE", timedelta(days=99))
+    pipelines(orders=MODE.replace("MERGE", "true"))
+    dag = dags()["backup__orders"]
+    dag.test(logical_date=nights(0))
+    for on in (False, True):
+        nights(0.5)
+        recovery = {"PointInTimeRecoveryEnabled": on}
+        recoverable.client("dynamodb").update_continuous_backups(
+            TableName="orders", PointInTimeRecoverySpecification=recovery
+        )
+    assert tasks(dag.test(logical_date=nights(1)))["backup"] == "failed"
+    assert kinds() == ["pitr"]
+    run = dag.test(logical_date=nights(1), run_conf={"full": True})
+    assert tasks(run) == GREEN | {"merge": "success"}
+    assert kinds() == ["pitr", "pitr"]

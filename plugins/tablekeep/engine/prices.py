@@ -21,8 +21,15 @@ class Prices:
     as_of: str
     region: str
     read_request_units_million: float
+    write_request_units_million: float
     export_gb: float
     write_requests_thousand: float
+
+    def over_limit(self, usd: float, max_usd: float | None) -> str | None:
+        """What to say when something costs more than a limit; None when it does not."""
+        if max_usd is None or usd <= max_usd:
+            return None
+        return f"it would cost about {usd:,.2f} dollars (prices of {self.as_of}), and limits.max_usd is {max_usd:,.2f}"
 
 
 def load_prices(file: Path | None = None) -> Prices:
@@ -38,7 +45,8 @@ def load_prices(file: Path | None = None) -> Prices:
         document: Any = yaml.safe_load(chosen.read_text())
         return Prices(
             str(document["as_of"]), str(document["region"]), _price(document["dynamodb"], "read_request_units_million"),
-            _price(document["dynamodb"], "export_gb"), _price(document["s3"], "write_requests_thousand"),
+            _price(document["dynamodb"], "write_request_units_million"), _price(document["dynamodb"], "export_gb"),
+            _price(document["s3"], "write_requests_thousand"),
         )  # fmt: skip
     except OSError as error:
         raise BadInputError(what, f"the file cannot be read ({error.strerror})", f"correct {VARIABLE}") from None

@@ -12,7 +12,7 @@ class RestoreDrillOperator(TablekeepOperator):
     behind is a failed task.
 
     :param table: the table whose backups are drilled. :param to: the root of the backups.
-    :param rto_seconds, rpo_seconds: objectives. :param max_wcu: write capacity units a second.
+    :param rto_seconds, rpo_seconds: objectives. :param max_wcu: write capacity units a second. :param max_usd: of one drill.
     :param target_aws_conn_id, target_region_name: where the scratch table is made; default where the table is.
     """
 
@@ -26,6 +26,7 @@ class RestoreDrillOperator(TablekeepOperator):
         rto_seconds: float | None = None,
         rpo_seconds: float | None = None,
         max_wcu: float | None = None,
+        max_usd: float | None = None,
         target_aws_conn_id: str | None = None,
         target_region_name: str | None = None,
         **more: Any,
@@ -36,19 +37,22 @@ class RestoreDrillOperator(TablekeepOperator):
         self.rto_seconds = rto_seconds
         self.rpo_seconds = rpo_seconds
         self.max_wcu = max_wcu
+        self.max_usd = max_usd
         self.target_aws_conn_id = target_aws_conn_id
         self.target_region_name = target_region_name
 
     def execute(self, context: Mapping[str, Any]) -> dict[str, Any]:
         from tablekeep.engine.drills.drill import Objectives, run_drill
         from tablekeep.engine.errors import IntegrityError, PermanentError
+        from tablekeep.engine.prices import load_prices
 
         common = self.engine_arguments(context)
         source = common.pop("clients")
         target = clients_for(self.target_aws_conn_id or self.aws_conn_id, self.target_region_name or self.region_name)
         report = run_drill(
             clients=target, backup_clients=source, backups=self.to, table=self.table,
-            objectives=Objectives(self.rto_seconds, self.rpo_seconds), max_wcu=self.max_wcu, **common,
+            objectives=Objectives(self.rto_seconds, self.rpo_seconds), max_wcu=self.max_wcu, prices=load_prices(),
+            max_usd=self.max_usd, **common,
         )  # fmt: skip
         self.log.info(
             "proved: %s, RTO %.1f s, RPO %.0f s, torn down: %s",

@@ -1,7 +1,7 @@
 """Table → backup set."""
 
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from tablekeep.operators.base import TablekeepOperator
@@ -87,11 +87,13 @@ class DynamoDBToParquetOperator(TablekeepOperator):
         )
         return get_ready(common["clients"], common["clock"], options)
 
-    def _wait(self, common: Mapping[str, Any], ready: Any, backup_id: str, as_of: Any) -> None:
+    def _wait(
+        self, common: Mapping[str, Any], ready: Any, backup_id: str, as_of: datetime, since: datetime | None = None
+    ) -> None:
         """Starts the export when it can be; defers the task while there is something to wait for."""
         from tablekeep.engine.export.convert import advance_native
 
-        waiting, arn = advance_native(common["clients"], common["clock"], ready, backup_id, as_of)
+        waiting, arn = advance_native(common["clients"], common["clock"], ready, backup_id, as_of, since)
         if waiting:
             self.log.info("waiting in the triggerer for %s", arn or f"the service to give the state of {as_of}")
             trigger = NativeExportTrigger(

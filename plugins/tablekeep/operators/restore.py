@@ -30,7 +30,7 @@ class PlanRestoreOperator(_Restoring):
     """Shows what a restore would make, and refuses one that may not be done. Changes nothing.
 
     :param to_table: the new table. :param backup: the manifest's URI; else the newest verified backup of `table` under `to`.
-    :param patterns_refused: names to which nothing is restored.
+    :param patterns_refused: names to which nothing is restored. :param max_usd: of one restore.
     """
 
     template_fields: Sequence[str] = ("to_table", "backup", "table", "to", *TablekeepOperator.template_fields)
@@ -43,6 +43,7 @@ class PlanRestoreOperator(_Restoring):
         to: str,
         backup: str | None = None,
         patterns_refused: Sequence[str] = (),
+        max_usd: float | None = None,
         **more: Any,
     ) -> None:
         super().__init__(multiple_outputs=True, **more)  # so that `output["backup"]` is the manifest's URI
@@ -51,18 +52,22 @@ class PlanRestoreOperator(_Restoring):
         self.to = to
         self.backup = backup
         self.patterns_refused = list(patterns_refused)
+        self.max_usd = max_usd
 
     def execute(self, context: Mapping[str, Any]) -> dict[str, Any]:
+        from tablekeep.engine.prices import load_prices
         from tablekeep.engine.restore.plan import plan_restore
 
         source = clients_for(self.aws_conn_id, self.region_name)
         plan = plan_restore(
             clients=self.target(), backup_clients=source, to_table=self.to_table, backup=self.backup or None,
             newest_of=shelf_of(source, self.to, self.table), patterns_refused=self.patterns_refused,
+            prices=load_prices(), max_usd=self.max_usd,
         )  # fmt: skip
         self.log.info(
-            "plan: %s (%s items, as of %s) to the new table %s in %s/%s; about %s write units; key %s; indexes %s",
+            "plan: %s (%s items, as of %s) to the new table %s in %s/%s; about %s write units, %.4f dollars; key %s; indexes %s",
             plan.backup, f"{plan.items:,}", plan.as_of, plan.to_table, plan.account, plan.region, f"{plan.write_units:,}",
+            plan.usd,
             ", ".join(plan.key), ", ".join(plan.indexes) or "none",
         )  # fmt: skip
         return plan.as_dict()

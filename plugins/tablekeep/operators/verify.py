@@ -9,7 +9,7 @@ from tablekeep.operators.base import TablekeepOperator
 class VerifyBackupOperator(TablekeepOperator):
     """Verifies a backup and leaves a record beside it. A backup that is not whole is a failed task that names what is wrong.
 
-    :param backup: the manifest's URI; else the newest backup of `table` under `to`.
+    :param backup: the manifest's URI, or several; else the newest backup of `table` under `to`.
     :param level: `list`, `checksum` or `full`. :param bucket_owner: the account that must own the bucket.
     """
 
@@ -18,7 +18,7 @@ class VerifyBackupOperator(TablekeepOperator):
     def __init__(
         self,
         *,
-        backup: str | None = None,
+        backup: str | Sequence[str] | None = None,
         table: str | None = None,
         to: str | None = None,
         level: str = "full",
@@ -35,19 +35,24 @@ class VerifyBackupOperator(TablekeepOperator):
     def execute(self, context: Mapping[str, Any]) -> dict[str, Any]:
         from tablekeep.engine.backups.catalog import newest
         from tablekeep.engine.backups.s3 import S3Store
-        from tablekeep.engine.backups.verify import verify_backup
-        from tablekeep.engine.errors import BadInputError, IntegrityError
+        from tablekeep.engine.errors import BadInputError
 
         common = self.engine_arguments(context)
-        backup = self.backup
-        if not backup:
+        backups = [self.backup] if isinstance(self.backup, str) else list(self.backup or ())
+        if not backups:
             shelf = shelf_of(common["clients"], str(self.to), str(self.table))
             manifest = newest(S3Store(common["clients"], shelf.bucket, owner=self.bucket_owner), shelf)
             if manifest is None:
                 raise BadInputError(
                     f"verifying the newest backup of {self.table}", f"there is none under {self.to}", "back it up first"
                 )
-            backup = manifest.uri
+            backups = [manifest.uri]
+        return [self._verified(backup, common) for backup in backups][-1]
+
+    def _verified(self, backup: str, common: Mapping[str, Any]) -> dict[str, Any]:
+        from tablekeep.engine.backups.verify import verify_backup
+        from tablekeep.engine.errors import IntegrityError
+
         report = verify_backup(backup=backup, level=self.level, owner=self.bucket_owner, **common)  # type: ignore[arg-type]
         if not report.ok:
             first = "; ".join(report.problems[:5])

@@ -153,6 +153,8 @@ def test_what_is_wrong_is_said_with_its_place(folder: Path, line: str, expected:
         ("segments: 1.5", "backup.segments: it must be a whole number"),
         ("segments: '4'", "backup.segments: it must be a whole number"),
         ("bucket_owner: 123456789012", "backup.bucket_owner: it must be text"),
+        ("mode: {full_every: 7}", "backup.mode.full_every: it must be text"),
+        ("mode: {merge: true}", "backup.mode.full_every: this key is required (for example full_every: 7d)"),
         ("to: acme-backups", "backup.to: it does not begin with s3://"),
         ("to: s3://Acme", "3 to 63 lower-case"),
         ("encryption: ''", "backup.encryption: it must not be empty"),
@@ -163,6 +165,13 @@ def test_values_of_the_backup(folder: Path, line: str, expected: str) -> None:
     loaded = write(folder, orders=f"version: 1\ntable: orders\nbackup:\n{to}  {line}\n")
     assert expected in said(loaded)
     assert loaded.problems[0].line == (4 if line.startswith("to:") else 5)
+
+
+@pytest.mark.parametrize("engine", ["scan", "auto"])
+def test_increments_need_the_services_own_export(folder: Path, engine: str) -> None:
+    text = 'version: 1\ntable: orders\nbackup:\n  to: "s3://acme-backups/x"\n  mode: {full_every: 7d}\n'
+    assert "mode needs the engine pitr" in said(write(folder, orders=f"{text}  engine: {engine}\n"))
+    assert not write(folder, orders=f"{text}  engine: pitr\n").problems
 
 
 @pytest.mark.parametrize("key", sorted(NOT_BUILT))

@@ -13,7 +13,7 @@ from tablekeep.engine.export.estimate import ExportEstimate, estimate_export
 from tablekeep.engine.prices import Prices, load_prices
 from tests.tables import BUCKET, ROOT, clients, make_bucket, make_table, orders
 
-PRICES = Prices("2026-01-01", "us-east-1", 0.125, 0.1, 0.005)
+PRICES = Prices("2026-01-01", "us-east-1", 0.125, 0.625, 0.1, 0.005)
 GB = 1_000_000_000
 
 

@@ -23,8 +23,6 @@ from tablekeep.engine.config.values import (
 NOT_BUILT = {
     "replicate": "replication is not built yet",
     "monitor": "alarms are not built yet",
-    "limits": "spending limits are not built yet",
-    "backup.mode": "incremental backups are not built yet: every run is a full backup",
     "backup.keep": "retention is not built yet: nothing is ever deleted",
     "restore.people": "approvals are not built yet: who may run the DAG restore__… may restore",
 }
@@ -53,6 +51,24 @@ class Spread(_Model):
     """How many tasks read at a time."""
 
 
+class Mode(_Model):
+    """Full backups now and then, and increments of what was changed in between. Needs the engine pitr."""
+
+    full_every: Annotated[Duration, Field(examples=["7d"])]
+    """A run makes a full backup when the newest one is so old."""
+    incremental_every: Annotated[Duration, Field(examples=["1d"])] | None = None
+    """A run between them backs up the changes when the newest backup is so old; each run does when not given."""
+    merge: bool = False
+    """Folds the increments into a new full backup each time, which copies, drills and restores use; full backups prove it."""
+
+
+class Limits(_Model):
+    """What one run may cost."""
+
+    max_usd: Annotated[float, Field(gt=0, strict=False, examples=[50])]
+    """A backup, restore or drill that would cost more is refused before anything is paid, with the figure."""
+
+
 class Backup(_Model):
     """The backup's DAG."""
 
@@ -62,6 +78,8 @@ class Backup(_Model):
     """Time zone of the schedule."""
     engine: Literal["scan", "pitr", "auto"] = "scan"
     """scan reads the table; pitr is DynamoDB's own export, of any time that it keeps; auto: pitr where recovery is on."""
+    mode: Mode | None = None
+    """Increments between full backups; without it each run is a full backup."""
     read_budget: Budget | None = None
     """Read capacity a second: a share of the table's, or RCU. Without it the scan takes what it can get."""
     segments: Annotated[int, Field(ge=1, le=1_000_000, examples=[8])] | None = None
@@ -80,6 +98,8 @@ class Backup(_Model):
         given = [name for name in ("read_budget", "segments") if getattr(self, name) is not None]
         if self.engine == "pitr" and given:
             raise ValueError(f"{given[0]} has no effect with the engine pitr, which reads nothing from the table")
+        if self.mode is not None and self.engine != "pitr":
+            raise ValueError("mode needs the engine pitr: only DynamoDB's own export tells what was changed")
         if self.engine != "scan" and self.spread is not None:
             raise ValueError("spread needs the engine scan: DynamoDB's own export is converted by one task")
         return self
@@ -226,6 +246,8 @@ class Pipeline(_Model):
     """Rehearses the restore."""
     restore: Restore = Restore()
     """Rules for restores."""
+    limits: Limits | None = None
+    """What one run may cost."""
 
     @model_validator(mode="after")
     def _names_once(self) -> "Pipeline":

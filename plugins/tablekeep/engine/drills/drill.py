@@ -14,7 +14,9 @@ from tablekeep.engine.clock import Clock, utc_text
 from tablekeep.engine.dynamodb.tables import delete_table_created_by_run, find_created_table
 from tablekeep.engine.errors import BadInputError, TablekeepError
 from tablekeep.engine.names import check_table_name, parse_s3
+from tablekeep.engine.prices import Prices
 from tablekeep.engine.progress import Progress
+from tablekeep.engine.restore.plan import write_units
 from tablekeep.engine.restore.table import restore_table
 
 PREFIX = "tablekeep-drill-"
@@ -72,6 +74,8 @@ def run_drill(
     table: str,
     objectives: Objectives = Objectives(),
     max_wcu: float | None = None,
+    prices: Prices | None = None,
+    max_usd: float | None = None,
     actor: str,
     run: str,
     backup_clients: SessionClients | None = None,
@@ -80,7 +84,8 @@ def run_drill(
 
     The scratch table is deleted in the end, after a failure too; what cannot be deleted is a problem of the report.
 
-    :raises BadInputError: when there is no backup to drill.
+    :param prices, max_usd: the money that loading the scratch table may cost.
+    :raises BadInputError: when there is no backup to drill, or it would cost too much.
     """
     check_table_name(table)
     bucket, root = parse_s3(backups)
@@ -88,6 +93,10 @@ def run_drill(
     store.check()
     began, started = clock.monotonic(), clock.now()
     shelf, manifest = _newest(store, bucket, root, table)
+    if prices and (
+        over := prices.over_limit(write_units(manifest) / 1e6 * prices.write_request_units_million, max_usd)
+    ):
+        raise BadInputError(f"drilling {manifest.uri}", over, "raise the limit")
     scratch = f"{PREFIX}{re.sub('[^A-Za-z0-9_.-]', '-', table)[:200]}-{clock.token(4)}"
     report = DrillReport(
         table, manifest.uri, "newest", scratch, utc_text(started),

@@ -18,6 +18,8 @@ READ_UNIT = 8192
 """Bytes for one read unit, eventually consistent: half a unit for 4 KB (Developer Guide, "Read and write capacity")."""
 WORKER_BYTES = 40_000_000
 """Bytes of the table that a worker process reads in a second, rounded down from benchmarks/RESULTS.md."""
+LEAST_INCREMENT = 10_000_000
+"""Bytes that an incremental export is paid for at least (AWS Database Blog on incremental exports)."""
 STORED = 0.15
 """Share of the table's size that its parts take; 0.09 was measured on orders, and text that repeats less takes more."""
 
@@ -80,11 +82,14 @@ def estimate_export(
     read_budget: str | float | None = None,
     workers: int = 1,
     within_minutes: float | None = None,
+    incremental: bool = False,
+    max_usd: float | None = None,
     owner: str | None = None,
 ) -> ExportEstimate:
     """Looks at table and bucket; reads one item (half a read unit) to see whether it may, and writes nothing.
 
     :param within_minutes: the time allowed; a budget that cannot finish in it is a problem.
+    :param incremental: changes are to be exported, not the table. :param max_usd: the money allowed.
     :raises BadInputError: for a table or bucket that is not there, and for a budget that says nothing.
     """
     check_table_name(table)
@@ -102,7 +107,10 @@ def estimate_export(
         problems.append("point-in-time recovery is off (aws dynamodb update-continuous-backups), which pitr needs")
     budget = parse_budget(settings, read_budget) if read_budget is not None else None
     capacity = budget.explanation if budget else "no limit: as fast as the service and this machine allow"
-    ways = [_scan(settings, prices, budget.rcu if budget else None, workers), _pitr(settings, prices, bool(recovery))]
+    ways = [
+        _scan(settings, prices, budget.rcu if budget else None, workers),
+        _pitr(settings, prices, bool(recovery), incremental),
+    ]
     way = next(one for one in ways if one.engine == chosen)
     if chosen == "scan":
         _try_reading(clients, table, problems)
@@ -113,6 +121,8 @@ def estimate_export(
             )
     else:
         capacity = "none: the table is not read"
+    if over := prices.over_limit(way.usd, max_usd):
+        problems.append(over)
     count = segments or segment_count(settings.size_bytes, workers)
     return ExportEstimate(
         table, chosen, why, settings.item_count, settings.size_bytes, count if chosen == "scan" else 0, capacity, way.usd, way.minutes,
@@ -142,14 +152,16 @@ def _scan(settings: TableSettings, prices: Prices, rcu: float | None, workers: i
     paid = units / 1e6 * prices.read_request_units_million if on_demand else 0.0
     paid += _requests(settings.size_bytes, segment_count(settings.size_bytes)) / 1000 * prices.write_requests_thousand
     note = "read units are paid on demand" if on_demand else "uses provisioned capacity, which is paid in any case"
-    return Way("scan", round(paid, 4), round(seconds / 60, 1), round(units), note)
+    return Way("scan", round(paid, 6), round(seconds / 60, 1), round(units), note)
 
 
-def _pitr(settings: TableSettings, prices: Prices, recovery: bool) -> Way:
-    paid = settings.size_bytes / 1e9 * prices.export_gb
-    paid += _requests(settings.size_bytes, 1) / 1000 * prices.write_requests_thousand
+def _pitr(settings: TableSettings, prices: Prices, recovery: bool, incremental: bool) -> Way:
+    size = LEAST_INCREMENT if incremental else settings.size_bytes
+    paid = size / 1e9 * prices.export_gb + _requests(size, 1) / 1000 * prices.write_requests_thousand
     note = "the service promises no duration" if recovery else "needs point-in-time recovery, which is off or not known"
-    return Way("pitr", round(paid, 4), None, 0, note)
+    if incremental:
+        note = f"at least: what was changed is paid, and nobody can know how much that is; {note}"
+    return Way("pitr", round(paid, 6), None, 0, note)
 
 
 def _try_reading(clients: SessionClients, table: str, problems: list[str]) -> None:

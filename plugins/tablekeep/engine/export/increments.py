@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from tablekeep.engine.backups.catalog import list_shelf
 from tablekeep.engine.backups.chains import Chain, chain, gap_text
 from tablekeep.engine.backups.location import SetLocation
-from tablekeep.engine.backups.manifest import Link
+from tablekeep.engine.backups.manifest import Link, Manifest
 from tablekeep.engine.clients import SessionClients
 from tablekeep.engine.clock import Clock, utc_text
 from tablekeep.engine.errors import BadInputError
@@ -79,8 +79,18 @@ def next_window(ready: Ready, clients: SessionClients, clock: Clock, as_of: date
             "make a full backup; it begins a new chain",
         )
     check_time(recovery, ready.settings.table, to, clock.now())
+    return NextWindow(since, to, _window_id(run_id, to), (found.newest.link,))
+
+
+def _window_id(run_id: str, to: datetime) -> str:
     digest = hashlib.sha256(f"{run_id} {utc_text(to)}".encode()).hexdigest()[:8]
-    return NextWindow(since, to, f"{to:%Y%m%dT%H%M%SZ}-{digest}", (found.newest.link,))
+    return f"{to:%Y%m%dT%H%M%SZ}-{digest}"
+
+
+def made_by(ready: Ready, run_id: str) -> list[Manifest]:
+    """The increments that a run has made, in all its tries; oldest first."""
+    sets = list_shelf(ready.store, ready.shelf).backups
+    return [one for one in reversed(sets) if one.window and one.backup_id == _window_id(run_id, one.window.to)]
 
 
 def export_window(

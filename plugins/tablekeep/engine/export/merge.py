@@ -4,6 +4,7 @@ The new set is made of its own rows: its hash is not reckoned from the old ones'
 holds the items that are new, so a merge that dies goes on where it stood.
 """
 
+from collections.abc import Collection
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -47,6 +48,8 @@ def merge_backups(
     shelf: Shelf,
     table_id: str | None = None,
     as_of: datetime | None = None,
+    without: Collection[str] = (),
+    reach: datetime | None = None,
     backup_id: str | None = None,
     encryption: str | None = None,
     owner: str | None = None,
@@ -56,13 +59,15 @@ def merge_backups(
     """A new full set of the newest state that the table's increments give.
 
     :param shelf: where the table's backups lie. :param table_id: of the table; the newest set's when not given.
-    :param as_of: no state later than this. :param backup_id: see `export_table`.
+    :param as_of: no state later than this. :param without: ids of sets to be left out.
+    :param reach: the state must not be older than this. :param backup_id: see `export_table`.
     :returns: its report; that of the newest full set when no increment follows it.
-    :raises BadInputError: when there is no full set, or `as_of` lies behind a gap. :raises IntegrityError: for a damaged set.
+    :raises BadInputError: when there is no full set, the chain has a gap, or it ends before `reach`.
+    :raises IntegrityError: for a damaged set.
     """
     began = clock.monotonic()
     store = S3Store(clients, shelf.bucket, owner=owner, encryption=encryption)
-    sets = list_shelf(store, shelf).backups
+    sets = [one for one in list_shelf(store, shelf).backups if one.backup_id not in {*without, backup_id}]
     what = f"merging the backups of {shelf.name}"
     found = chain(sets, table_id=table_id or sets[0].table_id, until=as_of) if sets else None
     if found is None:
@@ -71,11 +76,13 @@ def merge_backups(
         raise BadInputError(
             what, f"the chain is broken: {gap_text(found.missing)}", "make a full backup; it begins a new chain"
         )
-    if not found.increments:
-        return replace(report_of(found.full), reused=True)
+    if reach and found.newest.as_of < reach:
+        raise BadInputError(what, f"the chain ends at {utc_text(found.newest.as_of)}", "back the changes up first")
     location = shelf.set(backup_id or new_backup_id(found.newest.as_of, clock))
     if done := published(store, location):
         return replace(report_of(done), reused=True)
+    if not found.increments:
+        return replace(report_of(found.full), reused=True)
     with Lease(store, shelf.lease_key, holder=actor, run=run, clock=clock, conflict=AlreadyExistsError) as lease:
         plan = _planned(store, location, found, encryption, clock, run)
         with ChangedKeys() as changed:

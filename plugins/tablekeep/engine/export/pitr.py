@@ -25,6 +25,8 @@ from tablekeep.engine.progress import Progress
 POLL_SECONDS = 15.0
 LONGEST_LAG = timedelta(minutes=30)
 """The service speaks of five minutes; a longer lag is told instead of waited for."""
+SOON = timedelta(minutes=5)
+"""A time that comes within this is waited for."""
 IN_PROGRESS, COMPLETED = "IN_PROGRESS", "COMPLETED"
 
 
@@ -68,7 +70,7 @@ def check_time(window: Window, table: str, as_of: datetime, now: datetime) -> No
             f"the service keeps its past since {utc_text(window.earliest)} only",
             "name a later time, or use a backup that was made then (`tablekeep list`)",
         )
-    if as_of > now + timedelta(seconds=5):
+    if as_of > now + SOON:
         raise BadInputError(what, "that time is in the future", "name a time that has passed")
     if as_of - window.latest > LONGEST_LAG:
         raise BadInputError(

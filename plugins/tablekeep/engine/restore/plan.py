@@ -9,6 +9,7 @@ import botocore.exceptions
 
 from tablekeep.engine.backups.catalog import newest_verified
 from tablekeep.engine.backups.location import Shelf
+from tablekeep.engine.backups.manifest import Manifest
 from tablekeep.engine.backups.s3 import S3Store
 from tablekeep.engine.backups.sets import open_backup
 from tablekeep.engine.clients import SessionClients, error_code, translate
@@ -16,6 +17,7 @@ from tablekeep.engine.clock import utc_text
 from tablekeep.engine.dynamodb.settings import TableSettings
 from tablekeep.engine.errors import BadInputError
 from tablekeep.engine.names import check_table_name
+from tablekeep.engine.prices import Prices
 
 WRITE_UNIT = 1024
 """One write capacity unit is one write a second of an item of up to 1 KB (DynamoDB, "Read and write capacity")."""
@@ -28,6 +30,7 @@ class RestorePlan:
     :ivar raw_bytes: of the items' canonical text, about what DynamoDB will store.
     :ivar write_units: at least so many write request units, before indexes; an estimate from the mean item.
     :ivar indexes: global secondary indexes, made one after the other when the items are there.
+    :ivar usd: for the write units, on demand; a new table has the source's billing, and provisioned capacity is paid by the hour.
     """
 
     backup: str
@@ -41,9 +44,16 @@ class RestorePlan:
     write_units: int
     key: list[str]
     indexes: list[str]
+    usd: float
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
+
+
+def write_units(manifest: Manifest) -> int:
+    """About how many write request units loading a set takes, before indexes."""
+    mean = manifest.raw_bytes / manifest.items if manifest.items else 0
+    return int(manifest.items * max(1, -(-mean // WRITE_UNIT)))
 
 
 def plan_restore(
@@ -54,12 +64,15 @@ def plan_restore(
     newest_of: Shelf | None = None,
     patterns_refused: Sequence[str] = (),
     backup_clients: SessionClients | None = None,
+    prices: Prices,
+    max_usd: float | None = None,
 ) -> RestorePlan:
     """Looks, and changes nothing.
 
     :param backup: the manifest's URI; else the newest verified set of `newest_of`.
     :param patterns_refused: names, with `*` and `?`, to which nothing is restored.
-    :raises BadInputError: when the name is refused or a table has it already, or there is no such backup.
+    :param max_usd: the money allowed.
+    :raises BadInputError: when the name is refused or a table has it already, or there is no such backup, or it costs too much.
     """
     check_table_name(to_table)
     what = f"restoring to the table {to_table}"
@@ -90,9 +103,13 @@ def plan_restore(
             what, "a table of this name exists", "name another one: an existing table is never written to"
         )
     settings = TableSettings.from_document(opened.document("table"))
-    mean = manifest.raw_bytes / manifest.items if manifest.items else 0
+    units = write_units(manifest)
+    usd = round(units / 1e6 * prices.write_request_units_million, 6)
+    if over := prices.over_limit(usd, max_usd):
+        raise BadInputError(what, over, "raise the limit, or restore a smaller backup")
     return RestorePlan(
         manifest.uri, str(manifest.table["name"]), to_table, clients.account(), clients.region, utc_text(manifest.as_of), manifest.items,
-        manifest.raw_bytes, int(manifest.items * max(1, -(-mean // WRITE_UNIT))), list(manifest.key_names),
+        manifest.raw_bytes, units, list(manifest.key_names),
         [str(index["IndexName"]) for index in settings.description.get("GlobalSecondaryIndexes", [])],
+        usd,
     )  # fmt: skip
