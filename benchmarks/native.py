@@ -27,9 +27,9 @@ OURS = Client(
 import os
 from tablekeep.engine.clients import SessionClients
 from tablekeep.engine.clock import SystemClock
-from tablekeep.engine.export.imports import import_native
+from tablekeep.engine.export.imports import import_set
 from tablekeep.engine.progress import NoProgress
-report = import_native(clients=SessionClients(region="us-east-1"), clock=SystemClock(), progress=NoProgress(),
+report = import_set(clients=SessionClients(region="us-east-1"), clock=SystemClock(), progress=NoProgress(),
     source=os.environ["SOURCE"], to="s3://bench/backups", key=[("customer", "S"), ("order_no", "N")], actor="bench", run="bench")
 assert report.items == int(os.environ["ITEMS"]), report
 """,

@@ -188,6 +188,23 @@ def test_a_task_waits_in_the_triggerer_and_starts_one_export(recoverable: Any, d
     assert len(recoverable.client("dynamodb").list_exports()["ExportSummaries"]) == 1
 
 
+def test_the_files_of_the_services_export_are_converted_by_mapped_tasks(
+    recoverable: Any, dags: Any, pipelines: Any
+) -> None:
+    pipelines(orders=PITR.replace("ENGINE", "pitr\n  spread: {above_gb: 0, tasks: 2}"))
+    switch(recoverable.endpoint, "dynamodb", {"export_polls": 2})
+    found = dags()["backup__orders"]
+    found.get_task("backup").poll_seconds = 0.1
+    run = found.test()
+    states = {(one.task_id, one.map_index): str(one.state) for one in run.get_task_instances()}
+    assert set(states.values()) == {"success"}
+    assert len([one for one in states if one[0] == "segments"]) == 4  # the stand-in writes four files
+    (made,) = sets()
+    assert (made.engine, made.items) == ("pitr", 41)
+    assert len(recoverable.client("dynamodb").list_exports()["ExportSummaries"]) == 1
+    assert not [info.key for info in S3Store(clients(), BUCKET).list("") if "/_native/" in info.key]
+
+
 def test_auto_turns_red_when_recovery_was_turned_off(recoverable: Any, dags: Any, pipelines: Any) -> None:
     pipelines(orders=PITR.replace("ENGINE", "auto"))
     found = dags()["backup__orders"]

@@ -5,16 +5,20 @@ import argparse
 from tablekeep.cli import export as export_verb
 from tablekeep.cli.command import Context, Outcome
 from tablekeep.engine.errors import BadInputError
-from tablekeep.engine.export.imports import import_native
+from tablekeep.engine.export.imports import import_set
 
-HELP = "make a backup of a full export that DynamoDB itself wrote (DYNAMODB_JSON), then verify it"
+HELP = "make a backup of an export that DynamoDB itself (DYNAMODB_JSON) or AWS Data Pipeline wrote, then verify it"
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("source", metavar="S3-URI", help="the export's folder, s3://bucket/…/AWSDynamoDB/<export id>")
+    parser.add_argument("source", metavar="S3-URI", help="the folder: …/AWSDynamoDB/<export id>, or Data Pipeline's")
     parser.add_argument("--to", required=True, metavar="S3-URI", help="the root of the backups, s3://bucket/prefix")
     parser.add_argument(
         "--key", metavar="NAME:TYPE[,NAME:TYPE]", help="the key of a table that is gone, as customer:S,order_no:N"
+    )
+    parser.add_argument("--table", help="the table of a Data Pipeline backup, which does not tell it")
+    parser.add_argument(
+        "--as-of", metavar="TIME", help="when a Data Pipeline backup was made, if its folder's name does not tell"
     )
     parser.add_argument("--encryption", metavar="KEY", help="KMS key of the objects: id, alias or ARN")
     parser.add_argument("--bucket-owner", metavar="ACCOUNT", help="the account that must own the bucket of the backups")
@@ -22,8 +26,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace, context: Context) -> Outcome:
-    report = import_native(
-        clients=context.clients, clock=context.clock, progress=context.progress, source=args.source, to=args.to, key=_key(args.key),
+    report = import_set(
+        clients=context.clients, clock=context.clock, progress=context.progress, source=args.source, to=args.to, table=args.table,
+        key=_key(args.key), as_of=export_verb.parse_time(args.as_of),
         encryption=args.encryption, owner=args.bucket_owner, actor=context.actor, run=context.run,
     )  # fmt: skip
     return export_verb.proved([report], args, context)

@@ -1,4 +1,6 @@
-"""Table → backup set by many tasks: one plans, mapped ones read groups of segments, one publishes. A small table takes one task."""
+"""Table → backup set by many tasks: one plans, mapped ones read groups of segments or convert groups of the files of DynamoDB's own
+export, one publishes. A small table takes one task.
+"""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -30,27 +32,36 @@ class PlanBackupOperator(DynamoDBToParquetOperator):
         self.above_gb = above_gb
         self.tasks = tasks
 
-    def execute(self, context: Mapping[str, Any]) -> Any:
+    def execute(self, context: Mapping[str, Any], event: Mapping[str, Any] | None = None) -> Any:
+        """Airflow calls it at the beginning of a try, and again when what it was deferred for has come about."""
         from tablekeep.engine.backups.location import new_backup_id
+        from tablekeep.engine.export.choice import exported_by_service, verified_as_of
         from tablekeep.engine.export.groups import begin_export
 
         when = run_time(context)
-        when.check_now(f"backing up the table {self.table}")
         common = self.engine_arguments(context)
         # kept with the run: the table may cross the threshold between two tries
         ready = self.get_ready(common)
         large, _ = remembered(context, "large", ready.settings.size_bytes > self.above_gb * GB)
         if not large:
-            report = super().execute(context)
+            report = super().execute(context, event)
             context["ti"].xcom_push(key="backup", value=report["backup"])
             return []
+        by_service = exported_by_service(ready, self.engine)
+        if not by_service:
+            when.check_now(f"backing up the table {self.table}")
+        elif when.backfill and (found := verified_as_of(ready, when.as_of)) is not None:
+            context["ti"].xcom_push(key="backup", value=found.backup)
+            return []
         backup_id, _ = remembered(context, "backup_id", new_backup_id(when.as_of, common["clock"]))
-        begun = begin_export(ready=ready, as_of=when.as_of, backup_id=backup_id, **common)
+        if by_service and self.deferrable:
+            self._wait(common, ready, backup_id, when.as_of)
+        begun = begin_export(ready=ready, as_of=when.as_of, by_service=by_service, backup_id=backup_id, **common)
         context["ti"].xcom_push(key="backup", value=begun.location.uri)
         if begun.plan is None:
             self.log.info("%s was published by an earlier try", begun.location.uri)
             return []
-        count = min(begun.plan.segments, self.tasks * GROUPS_A_TASK, MOST_GROUPS)
+        count = max(1, min(begun.plan.segments, self.tasks * GROUPS_A_TASK, MOST_GROUPS))  # an empty export has no file
         self.log.info("%s: %s segments in %s groups", begun.location.uri, begun.plan.segments, count)
         return [{"group": number, "of": count} for number in range(count)]
 

@@ -4,23 +4,25 @@ import base64
 import gzip
 import hashlib
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from local_aws.dynamodb.exports import Source, write_export
+from local_aws.dynamodb.exports import Changes, Source, change_line, write_export
+from local_aws.dynamodb.history import Write
 from tablekeep.engine.backups.s3 import S3Store
 from tablekeep.engine.backups.sets import open_backup
 from tablekeep.engine.backups.store import MemoryStore
 from tablekeep.engine.backups.verify import verify_backup
 from tablekeep.engine.clock import SystemClock
 from tablekeep.engine.errors import BadInputError, IntegrityError
-from tablekeep.engine.export.imports import import_native
+from tablekeep.engine.export.imports import import_set
 from tablekeep.engine.export.native import NativeFile, open_file, read_native, records_of
 from tablekeep.engine.items.canonical import canonical_item
+from tablekeep.engine.items.changes import parse_change
 from tablekeep.engine.items.hashing import ContentHash
 from tablekeep.engine.progress import NoProgress
 from tests.item_strategies import items as any_items
@@ -49,7 +51,7 @@ def written(aws: Any, table: str = "orders", items: list[dict[str, Any]] | None 
 
 
 def imported(folder: str = FOLDER, **more: Any) -> Any:
-    return import_native(
+    return import_set(
         clients=clients(), clock=SystemClock(), progress=NoProgress(), source=f"s3://{BUCKET}/{folder}", to=ROOT, actor="t",
         run="t", **more,
     )  # fmt: skip
@@ -95,6 +97,40 @@ def test_whatever_lies_in_the_files_comes_out_as_it_is(items: list[Any], files: 
             found += [canonical_item(json.loads(bytes(raw))) for block in records_of(spool, file.key) for raw in block]
     assert ContentHash.of(found) == ContentHash.of(map(canonical_item, items))
     assert native.items == len(items)
+
+
+def test_an_incremental_export_of_others(aws: Any) -> None:
+    """Moved elsewhere, with its data folder beside it; without old images."""
+    key = {"pk": {"S": "a"}, "sk": {"N": "1"}}
+    writes = [
+        Write(AT, json.dumps(key).encode(), None, json.dumps(key | {"x": {"S": "y"}}).encode()),
+        Write(AT, json.dumps(key | {"sk": {"N": "2"}}).encode(), json.dumps(key | {"sk": {"N": "2"}}).encode(), None),
+    ]
+    changes = Changes(AT - timedelta(hours=1), AT, old_images=False)
+    lines = [change_line(one, old_images=False) for one in writes]
+    write_export(
+        store().put, BUCKET, "exports", Source(GONE, "gone", lines), export_id=EXPORT, at=AT, files=2, changes=changes
+    )
+    for info in list(store().list("exports")):
+        store().put(info.key.replace("exports/", "archive/2026/"), store().get(info.key))
+        store().delete(info.key)
+    report = imported(f"archive/2026/AWSDynamoDB/{EXPORT}", key=[("pk", "S"), ("sk", "N")])
+    assert (report.kind, report.items) == ("incremental", 2)
+    opened = open_backup(clients(), report.backup, incremental=True)
+    window = opened.manifest.window
+    assert window
+    assert (window.since, window.to, window.old_images) == (AT - timedelta(hours=1), AT, False)
+    found = [
+        parse_change(one, ["pk", "sk"]) for part in opened.manifest.parts for page in opened.items(part) for one in page
+    ]
+    assert sorted((one.new is None, one.old) for one in found) == [(False, None), (True, None)]
+
+
+def test_a_key_that_is_there_twice_is_refused(aws: Any) -> None:
+    written(aws, "gone", [*orders(3), orders(3)[1]])
+    with pytest.raises(IntegrityError, match="1 keys are there more than once"):
+        imported(key=[("pk", "S"), ("sk", "N")])
+    assert not sets()
 
 
 def test_an_empty_table(aws: Any) -> None:

@@ -100,8 +100,8 @@ class Backup(_Model):
             raise ValueError(f"{given[0]} has no effect with the engine pitr, which reads nothing from the table")
         if self.mode is not None and self.engine != "pitr":
             raise ValueError("mode needs the engine pitr: only DynamoDB's own export tells what was changed")
-        if self.engine != "scan" and self.spread is not None:
-            raise ValueError("spread needs the engine scan: DynamoDB's own export is converted by one task")
+        if self.mode is not None and self.spread is not None:
+            raise ValueError("spread goes with full backups only: with mode one task exports and converts")
         return self
 
 

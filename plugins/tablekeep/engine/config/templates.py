@@ -105,8 +105,8 @@ def _backup(facts: TableFacts, given: Mapping[str, str]) -> str:
     engine = "scan"
     if facts.recoverable:
         engine = "pitr   # DynamoDB's own export: no read capacity, and backfills of past days"
-        budget = "  # read_budget and spread are for the engine scan"
-    spread = "  spread: {above_gb: 64, tasks: 8}\n" if facts.size_bytes > SPREAD_BYTES and not facts.recoverable else ""
+        budget = "  # mode: {full_every: 7d, merge: true}   # exports what was changed, between full exports"
+    spread = "  spread: {above_gb: 64, tasks: 8}\n" if facts.size_bytes > SPREAD_BYTES else ""
     return f"""\
 # {facts.table} in {facts.region}: about {facts.items:,} items, {facts.size_bytes:,} bytes (counted by DynamoDB every six hours).
 # Point-in-time recovery is {pitr}.

@@ -1,12 +1,12 @@
-"""A native export → a backup set: the same plan, states and finish as a scan's, with a data file for each segment."""
+"""Files of records → a backup set: the same plan, states and finish as a scan's, with a file for each segment."""
 
+import contextlib
 from collections.abc import Sequence
 from datetime import datetime
 
 import msgspec
 
 from tablekeep.engine.backups.catalog import newest
-from tablekeep.engine.backups.chains import CUT
 from tablekeep.engine.backups.location import SetLocation
 from tablekeep.engine.backups.manifest import Link
 from tablekeep.engine.backups.sets import put_file
@@ -16,7 +16,7 @@ from tablekeep.engine.clock import Clock, utc_text
 from tablekeep.engine.dynamodb.settings import TableSettings
 from tablekeep.engine.errors import IntegrityError
 from tablekeep.engine.export.begin import Ready
-from tablekeep.engine.export.native import NativeExport, NativeFile, open_file, records_of
+from tablekeep.engine.export.native import read_native
 from tablekeep.engine.export.pitr import (
     IN_PROGRESS,
     check_time,
@@ -27,8 +27,9 @@ from tablekeep.engine.export.pitr import (
     wait_for_time,
 )
 from tablekeep.engine.export.plan import ExportPlan, check_same, load_plan, save_plan
-from tablekeep.engine.export.read import TakeNumber, Tally, in_turn
+from tablekeep.engine.export.read import TakeNumber, Tally
 from tablekeep.engine.export.segments import ScannedSegment
+from tablekeep.engine.export.sources import Source, native_source
 from tablekeep.engine.items.census import Census
 from tablekeep.engine.items.changes import states_of
 from tablekeep.engine.items.layout import Layout, decide
@@ -60,7 +61,7 @@ def advance_native(
     return native_status(clients, arn)[0] == IN_PROGRESS, arn
 
 
-def convert_past(
+def plan_past(
     clients: SessionClients,
     clock: Clock,
     progress: Progress,
@@ -70,30 +71,30 @@ def convert_past(
     run: str,
     since: datetime | None = None,
     parents: Sequence[Link] = (),
-) -> ExportPlan:
-    """The service exports the state of a time, or the changes since another, and its files become parts."""
+) -> tuple[ExportPlan, Source]:
+    """The service exports the state of a time, or the changes since another; how its files become parts is planned."""
     store, options = ready.store, ready.options
     wait_for_time(clients, clock, progress, options.table, as_of)
     arn = start_native(
         clients, store, location, ready.settings, as_of, since=since, encryption=options.encryption, owner=options.owner
     )  # fmt: skip
-    native = wait_for_native(clients, clock, store, progress, arn)
-    plan = plan_conversion(
-        clock, store, store, location, native, ready.settings, options={"encryption": options.encryption, "owner": options.owner},
-        run=run, parents=parents,
-    )  # fmt: skip
-    progress.phase("convert", native.items)
-    numbers = in_turn(range(plan.segments))
-    convert_files(store, store, plan, native.files, numbers, clock=clock, progress=progress)
-    return plan
+    manifest, native = wait_for_native(clients, clock, store, progress, arn)
+    source = native_source(store, native)
+    chosen = {"encryption": options.encryption, "owner": options.owner, "source": manifest}
+    plan = plan_conversion(clock, store, location, source, ready.settings, options=chosen, run=run, parents=parents)
+    return plan, source
+
+
+def planned_source(store: Store, plan: ExportPlan) -> Source:
+    """The files of a conversion that was planned with `plan_past`."""
+    return native_source(store, read_native(store, plan.options["source"]))
 
 
 def plan_conversion(
     clock: Clock,
-    origin: Store,
     store: Store,
     location: SetLocation,
-    export: NativeExport,
+    source: Source,
     settings: TableSettings,
     *,
     options: dict[str, str | None],
@@ -103,59 +104,49 @@ def plan_conversion(
     """Samples some files, decides the columns and keeps the plan; an earlier try's holds."""
     found = load_plan(store, location)
     if found is not None:
-        check_same(found, dict(options), export.table_id)
+        check_same(found, dict(options), source.table["id"])
         return found
-    before = newest(store, location.shelf, table_id=export.table_id)
+    before = newest(store, location.shelf, table_id=source.table["id"])
     key = tuple((one.name, one.type) for one in settings.key_schema)
-    layout = _sampled(origin, export, key, before.layout if before else None)
+    layout = _sampled(source, key, before.layout if before else None)
     file = put_file(store, location, "table", settings.as_document(), int(clock.token(4), 16))
     return save_plan(
         store,
         ExportPlan(
-            location, dict(options), {"name": export.table, "arn": export.table_arn, "id": export.table_id}, key, len(export.files),
-            layout, file, dict(settings.not_known), export.as_of, clock.now(), None, export.items, run,
-            before.layout.schema if before else 0, engine="pitr", consistent=(export.as_of - CUT, export.as_of + CUT),
-            window=export.window, parents=tuple(parents),
+            location, dict(options), source.table, key, len(source.files), layout, file, dict(settings.not_known), source.as_of,
+            clock.now(), None, source.items, run, before.layout.schema if before else 0, engine=source.engine,
+            consistent=source.consistent, window=source.window, parents=tuple(parents),
         ),
     )  # fmt: skip
 
 
 def convert_files(
-    origin: Store,
-    store: Store,
-    plan: ExportPlan,
-    files: Sequence[NativeFile],
-    take: TakeNumber,
-    *,
-    clock: Clock,
-    progress: Progress,
+    store: Store, plan: ExportPlan, source: Source, take: TakeNumber, *, clock: Clock, progress: Progress
 ) -> Tally:
-    """Converts data files, each checked against the export's manifest; those that an earlier try has converted are kept.
+    """Converts files; those that an earlier try has converted are kept.
 
-    :raises IntegrityError: for a file that is damaged or holds another number of items than the manifest says.
+    :raises IntegrityError: for a file that is damaged or holds another number of items than it should.
     """
     attempt, learned, tally = int(clock.token(4), 16), Learned(plan.key_names), Tally()
     begins, ends = (utc_text(time) for time in plan.consistent or ())
     while (number := take()) is not None:
         state = ScannedSegment(store, plan, number, attempt, learned)
-        file = files[number]
+        file = source.files[number]
         if not state.done:
             try:
-                with open_file(origin, file) as spool:
-                    for items in records_of(spool, file.key, changes=plan.window is not None):
-                        state.writer.add(items)
-                        state.items += len(items)
-                        progress.advance(len(items))
+                for records in file.read():
+                    state.writer.add(records)
+                    state.items += len(records)
+                    progress.advance(len(records))
+                if file.items is not None and state.items != file.items:
+                    raise IntegrityError(
+                        f"reading {file.name}",
+                        f"it holds {state.items:,} items and the manifest says {file.items:,}",
+                        "use another export",
+                    )
             except BaseException:
                 state.writer.abort()
                 raise
-            if state.items != file.items:
-                state.writer.abort()
-                raise IntegrityError(
-                    f"reading {origin.address}/{file.key}",
-                    f"it holds {state.items:,} items and the manifest says {file.items:,}",
-                    "use another export",
-                )
             state.began, state.ended, state.pages = begins, ends, 1
             state.close()
             state.finish()
@@ -166,12 +157,12 @@ def convert_files(
     return tally
 
 
-def _sampled(origin: Store, export: NativeExport, key: Sequence[tuple[str, str]], before: Layout | None) -> Layout:
+def _sampled(source: Source, key: Sequence[tuple[str, str]], before: Layout | None) -> Layout:
     """The columns, from the beginnings of some files and the columns of the set before."""
-    step = max(1, len(export.files) // SAMPLED_FILES)
+    step = max(1, len(source.files) // SAMPLED_FILES)
     raws = list[bytes | msgspec.Raw]()
-    for file in export.files[::step][:SAMPLED_FILES]:
-        with open_file(origin, file) as spool:
-            found = next(records_of(spool, file.key, changes=export.window is not None), [])
-            raws += states_of(found, [name for name, _ in key]) if export.window else found
-    return decide(Census.of(raws), list(key), before, changes=export.window is not None)
+    for file in source.files[::step][:SAMPLED_FILES]:
+        with contextlib.closing(file.read()) as pages:  # type: ignore[type-var]
+            found = next(pages, [])
+        raws += states_of(found, [name for name, _ in key]) if source.window else found
+    return decide(Census.of(raws), list(key), before, changes=source.window is not None)

@@ -12,6 +12,7 @@ from tablekeep.engine.clock import Clock
 from tablekeep.engine.dynamodb.budget import TokenBucket
 from tablekeep.engine.errors import BadInputError
 from tablekeep.engine.export.begin import Begun, Ready, begin
+from tablekeep.engine.export.convert import convert_files, plan_past, planned_source
 from tablekeep.engine.export.finish import finish_export, published
 from tablekeep.engine.export.plan import ExportPlan, load_plan
 from tablekeep.engine.export.read import in_turn, read_segments
@@ -27,6 +28,7 @@ def begin_export(
     progress: Progress,
     ready: Ready,
     as_of: datetime | None = None,
+    by_service: bool = False,
     backup_id: str,
     actor: str,
     run: str,
@@ -35,12 +37,16 @@ def begin_export(
 
     The table's lease is taken for the run and kept until `finish_group`.
 
-    :param ready: see `get_ready`.
+    :param ready: see `get_ready`. :param by_service: of the service's own export of `as_of`: its files are the segments.
     """
     location = ready.shelf.set(backup_id)
     if found := published(ready.store, location):
         return Begun(ready.store, location, published=found)
     with _shared_lease(ready.store, ready.shelf, actor, run, clock):
+        if by_service:
+            assert as_of
+            plan, _ = plan_past(clients, clock, progress, ready, location, as_of, run)
+            return Begun(ready.store, location, plan)
         return begin(clients, clock, progress, ready, location, as_of=as_of, run=run)
 
 
@@ -58,7 +64,7 @@ def read_group(
     actor: str,
     run: str,
 ) -> dict[str, Any]:
-    """Reads one group of the segments of an export that was begun; returns the `Tally`.
+    """Reads one group of the segments of an export that was begun, or converts one of its files; returns the `Tally`.
 
     :param backup: the URI that the manifest will have. :param group, of: the segments whose number modulo `of` is `group`.
     :param share: of the read budget, when several groups are read at a time.
@@ -69,8 +75,13 @@ def read_group(
     plan = _planned(store, location)
     budget = TokenBucket(plan.rcu * share, clock) if plan.rcu else None
     segments = range(group, plan.segments, of)
-    progress.phase("scan", round(plan.expected * len(segments) / plan.segments) or None)
+    expected = round(plan.expected * len(segments) / plan.segments) or None
     with _shared_lease(store, location.shelf, actor, run, clock):
+        if plan.engine == "pitr":
+            progress.phase("convert", expected)
+            source = planned_source(store, plan)
+            return asdict(convert_files(store, plan, source, in_turn(segments), clock=clock, progress=progress))
+        progress.phase("scan", expected)
         tally = read_segments(clients, store, plan, in_turn(segments), clock=clock, progress=progress, budget=budget)
     return asdict(tally)
 

@@ -5,7 +5,6 @@ kept in the set's `_state/` before it is sent, and the export's ARN after: a lat
 """
 
 import hashlib
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -218,17 +217,12 @@ def wait_for_native(
     store: Store,
     progress: Progress,
     arn: str,
-    waiting: Callable[[], None] = lambda: None,
-) -> NativeExport:
-    """Waits until the export is complete and reads its manifests.
-
-    :param waiting: called before each wait.
-    """
+) -> tuple[str, NativeExport]:
+    """Waits until the export is complete and reads its manifests; returns the key of its summary, too."""
     progress.phase("export by DynamoDB", None)
     progress.note(f"{arn} runs in the service; ending this process does not end it")
     while True:
         status, manifest = native_status(clients, arn)
         if status == COMPLETED:
-            return read_native(store, manifest)
-        waiting()
+            return manifest, read_native(store, manifest)
         clock.sleep(POLL_SECONDS)

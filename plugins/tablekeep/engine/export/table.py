@@ -16,7 +16,7 @@ from tablekeep.engine.clock import Clock
 from tablekeep.engine.errors import BadInputError
 from tablekeep.engine.export.begin import Begun, ExportOptions, Ready, begin, get_ready, unfinished
 from tablekeep.engine.export.choice import exported_by_service
-from tablekeep.engine.export.convert import convert_past
+from tablekeep.engine.export.convert import convert_files, plan_past
 from tablekeep.engine.export.finish import finish_export, published
 from tablekeep.engine.export.pitr import check_time, recovery_window
 from tablekeep.engine.export.plan import ExportPlan, load_plan
@@ -113,7 +113,9 @@ def export_ready(
     with lease, told_when_unfinished(store, location, progress):
         if by_service:
             assert as_of
-            plan = convert_past(clients, clock, progress, ready, location, as_of, run, since, parents)
+            plan, source = plan_past(clients, clock, progress, ready, location, as_of, run, since, parents)
+            progress.phase("convert", source.items)
+            convert_files(store, plan, source, in_turn(range(plan.segments)), clock=clock, progress=progress)
         else:
             begun = begin(clients, clock, progress, ready, location, at_least=workers, as_of=as_of, run=run)
             assert begun.plan
