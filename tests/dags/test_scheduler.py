@@ -353,7 +353,7 @@ def test_a_large_table_is_read_by_two_celery_workers(night: Night) -> None:
     assert run.state == "success"
     tasks = night.airflow.call("GET", f"/dags/backup__spread/dagRuns/{run.run_id}/taskInstances")["task_instances"]
     assert sorted((one["task_id"], one["map_index"]) for one in tasks if one["state"] == "success") == [
-        ("backup", -1), ("finish", -1), ("publish", -1), *(("segments", number) for number in range(6)), ("verify", -1),
+        ("backup", -1), ("finish", -1), ("plan", -1), ("publish", -1), *(("segments", number) for number in range(6)), ("verify", -1),
     ]  # fmt: skip
     (made,) = night.sets("flights")
     assert made.items == night.demo.loaded["flights"]

@@ -7,7 +7,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tablekeep.engine.errors import IntegrityError
@@ -33,6 +33,7 @@ def lines(draw: st.DrawFn) -> dict[str, Any]:
     return line
 
 
+@example([], [{"SS": {"SS": ["a"]}, "_change": {"S": ""}}])  # named as its type, and as a column of ours
 @given(st.lists(lines(), max_size=25), st.lists(items(), max_size=4))
 def test_changes_come_out_of_parquet_as_they_went_in(
     changes: list[dict[str, Any]], sample: list[dict[str, Any]]

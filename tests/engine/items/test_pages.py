@@ -70,7 +70,7 @@ def everything(encoder: Encoder, encoded: list[Any]) -> dict[str, Any]:
         "batches": [one.batch.to_pydict() if one.batch.num_rows else {} for one in encoded],
         "raw": [one.raw_bytes for one in encoded],
         "totals": [one.total for one in encoded],
-        "ends": [(one.first_key, one.last_key) for one in encoded],
+        "keys": [one.keys for one in encoded],
         "census": encoder.census.as_json(),
         "buckets": [str(one) for one in encoder.hasher.buckets],
         "counts": {name: (one.nulls, one.misfits, one.numbers_missed) for name, one in encoder.counts.items()},

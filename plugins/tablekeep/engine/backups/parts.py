@@ -92,8 +92,9 @@ class PartWriter:
         self._raw += encoded.raw_bytes
         self._rows += encoded.batch.num_rows
         self._total += encoded.total
-        self._first = self._first or encoded.first_key
-        self._last = encoded.last_key or self._last
+        if encoded.keys:
+            self._first = self._first or encoded.keys[0]
+            self._last = encoded.keys[-1]
         if self._pending >= ROW_GROUP_BYTES:
             self._flush()
 

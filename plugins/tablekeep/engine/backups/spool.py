@@ -6,7 +6,7 @@ Finds a key that is there twice (I-19) and the difference of two sides, with mem
 import struct
 import tempfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from types import TracebackType
 from typing import IO
 
@@ -41,6 +41,11 @@ class KeySpool:
         # not CRC-32 itself: its low byte already chooses the bucket, and one bucket's keys would share a file
         file = self._open[zlib.adler32(key, zlib.crc32(key)) % self.files]
         file.write(_HEAD.pack(len(key)) + digest + key)
+
+    def add_keys(self, keys: Sequence[bytes]) -> None:
+        """Adds records without a digest."""
+        for key in keys:
+            self.add(key)
 
     def read(self, number: int) -> Iterator[tuple[bytes, bytes]]:
         """The (key, digest) records of one file, in the order in which they came."""

@@ -28,7 +28,7 @@ from tablekeep.engine.export.pitr import (
 )
 from tablekeep.engine.export.plan import ExportPlan, check_same, load_plan, save_plan
 from tablekeep.engine.export.read import TakeNumber, Tally
-from tablekeep.engine.export.segments import ScannedSegment
+from tablekeep.engine.export.segments import ScannedSegment, TakeKeys
 from tablekeep.engine.export.sources import Source, native_source
 from tablekeep.engine.items.census import Census
 from tablekeep.engine.items.changes import states_of
@@ -121,16 +121,25 @@ def plan_conversion(
 
 
 def convert_files(
-    store: Store, plan: ExportPlan, source: Source, take: TakeNumber, *, clock: Clock, progress: Progress
+    store: Store,
+    plan: ExportPlan,
+    source: Source,
+    take: TakeNumber,
+    *,
+    clock: Clock,
+    progress: Progress,
+    on_keys: TakeKeys | None = None,
 ) -> Tally:
     """Converts files; those that an earlier try has converted are kept.
+
+    :param on_keys: takes the canonical keys of what is written now.
 
     :raises IntegrityError: for a file that is damaged or holds another number of items than it should.
     """
     attempt, learned, tally = int(clock.token(4), 16), Learned(plan.key_names), Tally()
     begins, ends = (utc_text(time) for time in plan.consistent or ())
     while (number := take()) is not None:
-        state = ScannedSegment(store, plan, number, attempt, learned)
+        state = ScannedSegment(store, plan, number, attempt, learned, on_keys)
         file = source.files[number]
         if not state.done:
             try:

@@ -103,7 +103,7 @@ def _rewrite(store: Store, plan: ExportPlan, read: _Read, attempt: int, progress
     parts: dict[int, list[Part]] = {}
     for part in read.parts:
         parts.setdefault(part.segment, []).append(part)
-    view = PartView(plan.location, plan.layout)
+    view = _PartView(plan.location, plan.layout)
     for segment in read.segments:
         new = ScannedSegment(store, wider, segment.number, attempt)
         if new.done:
@@ -118,7 +118,7 @@ def _rewrite(store: Store, plan: ExportPlan, read: _Read, attempt: int, progress
 
 
 @dataclass(frozen=True)
-class PartView:
+class _PartView:
     """What `part_records` needs to know of a set that has no manifest yet."""
 
     location: SetLocation

@@ -8,25 +8,21 @@ from datetime import datetime
 from typing import Any
 
 from tablekeep.engine.backups.location import SetLocation, Shelf, new_backup_id
-from tablekeep.engine.backups.parts import part_records
 from tablekeep.engine.backups.s3 import S3Store
 from tablekeep.engine.backups.sets import probe_conditional_writes
 from tablekeep.engine.backups.spool import KeySpool
-from tablekeep.engine.backups.store import AlreadyExistsError, Store
+from tablekeep.engine.backups.store import AlreadyExistsError
 from tablekeep.engine.clients import SessionClients
 from tablekeep.engine.clock import Clock, utc_text
 from tablekeep.engine.dynamodb.settings import VERSION, TableSettings, read_settings
 from tablekeep.engine.errors import BadInputError, IntegrityError, PermanentError, TransientError
 from tablekeep.engine.export.convert import convert_files, plan_conversion
 from tablekeep.engine.export.datapipeline import folder_time, pipeline_files
-from tablekeep.engine.export.finish import PartView, finish_export
+from tablekeep.engine.export.finish import finish_export
 from tablekeep.engine.export.native import SUMMARY, read_native
-from tablekeep.engine.export.plan import ExportPlan
 from tablekeep.engine.export.read import in_turn
 from tablekeep.engine.export.report import ExportReport, report_of
-from tablekeep.engine.export.segments import ScannedSegment
 from tablekeep.engine.export.sources import Source, native_source
-from tablekeep.engine.items.changes import record_key
 from tablekeep.engine.items.hashing import key_hash
 from tablekeep.engine.leases import Lease
 from tablekeep.engine.names import check_table_name, parse_s3
@@ -35,6 +31,8 @@ from tablekeep.engine.progress import Progress
 Key = Sequence[tuple[str, str]]
 DATA_PIPELINE = "datapipeline"
 MOST_KEYS = 5
+MANY = 20_000_000
+"""Items for which room is made when nobody says how many there are."""
 
 
 def import_set(
@@ -80,8 +78,10 @@ def import_set(
         location = shelf.set(new_backup_id(found.as_of, clock))
         plan = plan_conversion(clock, store, location, found, settings, options=options, run=run)
         progress.phase("convert", found.items or None)
-        convert_files(store, plan, found, in_turn(range(plan.segments)), clock=clock, progress=progress)
-        _refuse_duplicates(store, plan, location, progress)
+        with KeySpool(found.items or MANY) as keys:
+            every = in_turn(range(plan.segments))
+            convert_files(store, plan, found, every, clock=clock, progress=progress, on_keys=keys.add_keys)
+            _refuse_duplicates(keys, location)
         made = finish_export(store, plan, lease, clock=clock, progress=progress, actor=actor, run=run)
     return replace(report_of(made), seconds=round(clock.monotonic() - began, 3))
 
@@ -131,19 +131,9 @@ def _data_pipeline(
     return told, _settings(clients, clock, source, told, key)
 
 
-def _refuse_duplicates(store: Store, plan: ExportPlan, location: SetLocation, progress: Progress) -> None:
-    """Reads the parts' keys back: what others wrote may hold one twice, in a folder to which files of two exports were copied."""
-    view, names = PartView(location, plan.layout), plan.key_names
-    states = [ScannedSegment(store, plan, number, 0) for number in range(plan.segments)]
-    progress.phase("keys", sum(state.items for state in states))
-    with KeySpool(sum(state.items for state in states)) as keys:
-        for state in states:
-            for part in state.writer.parts:
-                for records in part_records(store, view, part):  # type: ignore[arg-type]
-                    for record in records:
-                        keys.add(record_key(record, plan.layout, names))
-                    progress.advance(len(records))
-        twice = [key_hash(one) for one in keys.duplicates()]
+def _refuse_duplicates(keys: KeySpool, location: SetLocation) -> None:
+    """What others wrote may hold a key twice, in a folder to which the files of two exports were copied."""
+    twice = [key_hash(one) for one in keys.duplicates()]
     if twice:
         some = ", ".join(twice[:MOST_KEYS])
         raise IntegrityError(

@@ -1,6 +1,6 @@
 """One segment's items become parts of bounded size, and its state is kept after each of them."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 import msgspec
 
@@ -16,12 +16,14 @@ from tablekeep.engine.items.changes import encoder_for
 from tablekeep.engine.items.codec import Encoder
 from tablekeep.engine.items.shapes import Learned
 
+TakeKeys = Callable[[Sequence[bytes]], None]
+
 
 class SegmentWriter:
     """Encodes pages and rolls parts. Not shared between threads.
 
     :param attempt: part of the parts' names, so that a second try never overwrites what a first one left.
-    :param parts: those that an earlier worker has finished.
+    :param parts: those that an earlier worker has finished. :param on_keys: takes the canonical keys of what is written.
     """
 
     def __init__(
@@ -32,10 +34,12 @@ class SegmentWriter:
         attempt: int,
         encoder: Encoder,
         parts: Iterable[Part] = (),
+        on_keys: TakeKeys | None = None,
     ) -> None:
         self._store, self._location, self.segment, self._attempt = store, location, segment, attempt
         self.encoder = encoder
         self.parts = list(parts)
+        self._on_keys = on_keys
         self._writer: PartWriter | None = None
 
     def add(self, items: Iterable[bytes | msgspec.Raw]) -> bool:
@@ -46,6 +50,8 @@ class SegmentWriter:
                 name = part_name(self.segment, len(self.parts), self._attempt)
                 self._writer = PartWriter(self._store, self._location, name, self.segment, self.encoder.layout)
             self._writer.add(encoded)
+            if self._on_keys:
+                self._on_keys(encoded.keys)
             if self._writer.size >= PART_BYTES:
                 self._close()
                 return True
@@ -76,7 +82,13 @@ class ScannedSegment:
     """
 
     def __init__(
-        self, store: Store, plan: ExportPlan, segment: int, attempt: int, learned: Learned | None = None
+        self,
+        store: Store,
+        plan: ExportPlan,
+        segment: int,
+        attempt: int,
+        learned: Learned | None = None,
+        on_keys: TakeKeys | None = None,
     ) -> None:
         self._checkpoint = Checkpoint(store, segment_key(plan, segment), AlreadyExistsError)
         encoder = encoder_for(plan.layout, plan.key_names, learned)
@@ -94,7 +106,7 @@ class ScannedSegment:
             parts = [Part.from_json(one) for one in document["parts"]]
             encoder.restore(document["counts"])
         self.kept = len(parts)
-        self.writer = SegmentWriter(store, plan.location, segment, attempt, encoder, parts)
+        self.writer = SegmentWriter(store, plan.location, segment, attempt, encoder, parts, on_keys)
 
     def add(self, page: Page) -> None:
         """Takes a page of a scan; when a part is full, keeps the state.

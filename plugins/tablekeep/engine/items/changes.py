@@ -110,9 +110,7 @@ class ChangeEncoder(Encoder):
         finally:
             self.hasher = mine
         texts = [one.text() for one in changes]
-        encoded.total = mine.add_page(
-            [hashlib.sha256(text).digest() for text in texts], [encode_canonical(one.key) for one in changes]
-        )
+        encoded.total = mine.add_page([hashlib.sha256(text).digest() for text in texts], encoded.keys)
         encoded.raw_bytes = sum(map(len, texts))
         olds = [None if one.old is None else encode_canonical(one.old).decode() for one in changes]
         arrays = [

@@ -39,14 +39,13 @@ class Encoded:
     :ivar batch: the Arrow record batch, one row an item.
     :ivar raw_bytes: bytes of the canonical items.
     :ivar total: sum of the items' hashes (not yet modulo 2^256).
-    :ivar first_key, last_key: canonical key bytes of the first and the last item, empty for no items.
+    :ivar keys: the items' canonical keys, in the order of the rows.
     """
 
     batch: Any
     raw_bytes: int = 0
     total: int = 0
-    first_key: bytes = b""
-    last_key: bytes = b""
+    keys: list[bytes] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -152,20 +151,18 @@ class Encoder:
             self.counts[name].nulls += nulls
         for name, misfits in page.misfits.items():
             self.counts[name].misfits += misfits
-        return Encoded(batch, page.raw_bytes, total, page.keys[0], page.keys[-1])
+        return Encoded(batch, page.raw_bytes, total, page.keys)
 
     def _joined(self, page: Encoded, rows: list[int], others: Encoded, odd: list[int]) -> Encoded:
         """Both in the order in which their items were given."""
         order = sorted(range(len(rows) + len(odd)), key=(rows + odd).__getitem__)
         table = pa.Table.from_batches([page.batch, others.batch]).take(pa.array(order, pa.int64())).combine_chunks()
-        first = page if rows[0] < odd[0] else others
-        last = page if rows[-1] > odd[-1] else others
+        keys = page.keys + others.keys
         return Encoded(
             table.to_batches()[0],
             page.raw_bytes + others.raw_bytes,
             page.total + others.total,
-            first.first_key,
-            last.last_key,
+            [keys[one] for one in order],
         )
 
     def _one_by_one(self, items: Sequence[bytes | msgspec.Raw]) -> Encoded:
@@ -185,8 +182,7 @@ class Encoder:
             key = canonical_key(attributes, self.key_names)
             encoded.total += self.hasher.add(canonical, key)
             encoded.raw_bytes += len(canonical)
-            encoded.first_key = encoded.first_key or key
-            encoded.last_key = key
+            encoded.keys.append(key)
             for name, kind, fits, scale, append, counts in plan:
                 value = attributes.get(name)
                 if value is None:

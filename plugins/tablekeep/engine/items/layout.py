@@ -154,8 +154,8 @@ def layout_of_schema(schema: Any, number: int = 0) -> Layout:
     :raises IntegrityError: when a field lacks its metadata or its Arrow type is not the one that the metadata stands for.
     """
     columns = []
-    ours = [field.name for field in schema if (field.metadata or {}).get(_TYPE) == field.name.encode()]
-    changes = ours[1:] == list(_CHANGE_COLUMNS)
+    ours = {field.name for field in schema if (field.metadata or {}).get(_TYPE) == field.name.encode()}
+    changes = ours >= set(_CHANGE_COLUMNS)
     for field in schema:
         metadata = field.metadata or {}
         kind = metadata.get(_TYPE, b"").decode()
