@@ -219,8 +219,9 @@ def part_batches(store: Store, manifest: Manifest, part: Part, *, rows: int = 40
             raise IntegrityError(what, "its columns differ from the manifest's")
         if file.metadata.num_rows != part.rows:
             raise IntegrityError(what, f"it holds {file.metadata.num_rows:,} rows instead of {part.rows:,}")
-        for batch in file.iter_batches(batch_size=rows):
-            yield batch, layout
+        for group in range(file.num_row_groups):  # one by one: a batch is filled from several otherwise, however large their items
+            for batch in file.iter_batches(batch_size=rows, row_groups=[group]):
+                yield batch, layout
 
 
 def part_records(store: Store, manifest: Manifest, part: Part) -> Iterator[list[bytes]]:
