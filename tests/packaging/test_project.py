@@ -59,3 +59,14 @@ def test_the_json_schema_of_pipelines_is_the_models() -> None:
     from tablekeep.engine.config.schema import SCHEMA_FILE, schema_text
 
     assert SCHEMA_FILE.read_text() == schema_text()
+
+
+def test_every_test_that_the_list_of_faults_names_exists() -> None:
+    named = set(re.findall(r"`(test_[a-z0-9_]+)`", (PROJECT / "tests" / "FAULTS.md").read_text()))
+    defined = {
+        name
+        for file in (PROJECT / "tests").rglob("test_*.py")
+        for name in re.findall(r"^def (test_\w+)", file.read_text(), re.M)
+    }
+    assert len(named) > 30
+    assert named <= defined, named - defined

@@ -10,7 +10,9 @@ import importlib
 import json
 import os
 import socket
+import sqlite3
 import sys
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -19,7 +21,7 @@ from tablekeep import __version__
 from tablekeep.cli.output import TerminalProgress, print_json
 from tablekeep.engine.clients import SessionClients
 from tablekeep.engine.clock import Clock, SystemClock
-from tablekeep.engine.errors import TablekeepError
+from tablekeep.engine.errors import PermanentError, TablekeepError
 
 _GO_ON = {"export": "; the same command with --resume goes on with it"}
 DONE, FAILED, BAD_INPUT, UNVERIFIED = 0, 1, 2, 3
@@ -140,6 +142,17 @@ def run(argv: Sequence[str]) -> int:
         return 130
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILED
+    except (OSError, sqlite3.Error) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        failure = PermanentError(
+            args.verb, f"this machine refused: {reason}",
+            f"temporary files lie in {tempfile.gettempdir()}; make room there, or name another folder in TMPDIR",
+        )  # fmt: skip
+        if args.json:
+            print_json(failure.as_dict() | {"exit_code": FAILED})
+        else:
+            sys.stderr.write(f"tablekeep {failure}\n")
         return FAILED
 
 

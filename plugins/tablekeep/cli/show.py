@@ -83,6 +83,7 @@ def tell(outcome: Outcome) -> None:
             ),
             ("signature", document["signature"]),
             ("not known", refused or "nothing was refused"),
+            *(("changed", one) for one in document["run"].get("settings_changed", ())),
             ("restore it", _how_to_restore(document)),
         ]
     )

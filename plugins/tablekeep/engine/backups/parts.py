@@ -164,11 +164,27 @@ def _repeating(table: Any, layout: Layout) -> list[str]:
 
 
 def fetch_part(store: Store, manifest: Manifest, part: Part) -> IO[bytes]:
-    """The part's bytes in a temporary file (in memory up to 32 MiB), their size and SHA-256 checked. The caller closes it.
+    """The part's bytes in a temporary file (in memory up to 32 MiB), their size and SHA-256 checked, read twice if need be. The caller
+    closes it.
 
     :raises IntegrityError: when they differ from the manifest; NotFoundError when the part is missing.
     """
-    key = manifest.location.key(part.name)
+    for last in (False, True):  # a byte that was flipped on its way comes right the second time
+        spool, why = _read_part(store, manifest.location.key(part.name), part)
+        if not why:
+            return spool
+        spool.close()
+        if last:
+            raise IntegrityError(
+                f"reading the part {part.name}",
+                f"it is damaged: {why}",
+                "use another backup; this part cannot be restored",
+            )
+    raise AssertionError
+
+
+def _read_part(store: Store, key: str, part: Part) -> tuple[IO[bytes], str]:
+    """The bytes, and what is wrong with them."""
     digest, size = hashlib.sha256(), 0
     spool: IO[bytes] = tempfile.SpooledTemporaryFile(max_size=SPOOL_BYTES)  # noqa: SIM115 - handed to the caller
     try:
@@ -178,22 +194,13 @@ def fetch_part(store: Store, manifest: Manifest, part: Part) -> IO[bytes]:
             if size > part.size:
                 break
             spool.write(piece)
-        if size != part.size or digest.hexdigest() != part.sha256:
-            why = (
-                f"it has {size:,} bytes instead of {part.size:,}"
-                if size != part.size
-                else "its SHA-256 differs from the manifest's"
-            )
-            raise IntegrityError(
-                f"reading the part {part.name}",
-                f"it is damaged: {why}",
-                "use another backup; this part cannot be restored",
-            )
     except BaseException:
         spool.close()
         raise
     spool.seek(0)
-    return spool
+    if size != part.size:
+        return spool, f"it has {size:,} bytes instead of {part.size:,}"
+    return spool, "" if digest.hexdigest() == part.sha256 else "its SHA-256 differs from the manifest's"
 
 
 def part_batches(store: Store, manifest: Manifest, part: Part, *, rows: int = 4096) -> Iterator[tuple[Any, Layout]]:
@@ -219,7 +226,9 @@ def part_batches(store: Store, manifest: Manifest, part: Part, *, rows: int = 40
             raise IntegrityError(what, "its columns differ from the manifest's")
         if file.metadata.num_rows != part.rows:
             raise IntegrityError(what, f"it holds {file.metadata.num_rows:,} rows instead of {part.rows:,}")
-        for group in range(file.num_row_groups):  # one by one: a batch is filled from several otherwise, however large their items
+        for group in range(
+            file.num_row_groups
+        ):  # one by one: a batch is filled from several otherwise, however large their items
             for batch in file.iter_batches(batch_size=rows, row_groups=[group]):
                 yield batch, layout
 

@@ -5,13 +5,18 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
+import msgspec
+
 from tablekeep.engine.backups.location import NATIVE, STATE, SetLocation
 from tablekeep.engine.backups.manifest import ColumnFigures, Manifest, Part, Segment
 from tablekeep.engine.backups.parts import part_records
 from tablekeep.engine.backups.sets import open_set, publish, put_file
 from tablekeep.engine.backups.store import Store
+from tablekeep.engine.clients import SessionClients
 from tablekeep.engine.clock import Clock, parse_utc
-from tablekeep.engine.errors import PermanentError, TransientError
+from tablekeep.engine.dynamodb.drift import changed_settings
+from tablekeep.engine.dynamodb.settings import TableSettings, read_settings
+from tablekeep.engine.errors import PermanentError, TablekeepError, TransientError
 from tablekeep.engine.export.plan import ExportPlan, load_plan, save_plan
 from tablekeep.engine.export.segments import ScannedSegment
 from tablekeep.engine.items.changes import encoder_for
@@ -159,8 +164,9 @@ def _manifest(
 
 
 def _read_between(segments: list[Segment]) -> tuple[datetime, datetime]:
-    """The first request and the last answer of a scan."""
-    return parse_utc(min(one.from_ for one in segments)), parse_utc(max(one.to for one in segments))
+    """The first request and the last answer of a scan; a clock that was set back meanwhile makes the span longer, never negative."""
+    times = [parse_utc(text) for one in segments for text in (one.from_, one.to)]
+    return min(times), max(times)
 
 
 def clear(store: Store, location: SetLocation, progress: Progress) -> None:
@@ -170,6 +176,24 @@ def clear(store: Store, location: SetLocation, progress: Progress) -> None:
         for info in list(store.list(location.key(f"{folder}/"))):
             if not _clear(store, info.key, progress):
                 return
+
+
+def settings_since(
+    clients: SessionClients, store: Store, plan: ExportPlan, clock: Clock, progress: Progress
+) -> dict[str, Any]:
+    """What of the table's settings has changed since the export began, for the manifest's `run`; the set has those of the beginning."""
+    began = TableSettings.from_document(msgspec.json.decode(store.get(plan.location.key(plan.settings.name))))
+    try:
+        now = read_settings(clients, plan.table["arn"], clients.region, clock=clock)
+    except TablekeepError as error:
+        changed = [f"not known: {error.why}"]
+    else:
+        changed = changed_settings(began, now)
+    if changed:
+        progress.note(
+            f"settings were changed while the table was read, and the set has the old ones: {', '.join(changed)}"
+        )
+    return {"settings_changed": changed} if changed else {}
 
 
 def published(store: Store, location: SetLocation) -> Manifest | None:

@@ -13,7 +13,7 @@ from tablekeep.engine.dynamodb.budget import TokenBucket
 from tablekeep.engine.errors import BadInputError
 from tablekeep.engine.export.begin import Begun, Ready, begin
 from tablekeep.engine.export.convert import convert_files, plan_past, planned_source
-from tablekeep.engine.export.finish import finish_export, published
+from tablekeep.engine.export.finish import finish_export, published, settings_since
 from tablekeep.engine.export.plan import ExportPlan, load_plan
 from tablekeep.engine.export.read import in_turn, read_segments
 from tablekeep.engine.export.report import ExportReport, report_of
@@ -107,7 +107,8 @@ def finish_group(
         return replace(report_of(found), reused=True)
     plan = _planned(store, location)
     with _shared_lease(store, location.shelf, actor, run, clock) as lease:
-        made = finish_export(store, plan, lease, clock=clock, progress=progress, actor=actor, run=run)
+        details = settings_since(clients, store, plan, clock, progress)
+        made = finish_export(store, plan, lease, clock=clock, progress=progress, actor=actor, run=run, details=details)
         lease.release()
     return report_of(made)
 

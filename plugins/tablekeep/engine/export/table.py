@@ -17,7 +17,7 @@ from tablekeep.engine.errors import BadInputError
 from tablekeep.engine.export.begin import Begun, ExportOptions, Ready, begin, get_ready, unfinished
 from tablekeep.engine.export.choice import exported_by_service
 from tablekeep.engine.export.convert import convert_files, plan_past
-from tablekeep.engine.export.finish import finish_export, published
+from tablekeep.engine.export.finish import finish_export, published, settings_since
 from tablekeep.engine.export.pitr import check_time, recovery_window
 from tablekeep.engine.export.plan import ExportPlan, load_plan
 from tablekeep.engine.export.read import in_turn, read_segments
@@ -122,7 +122,8 @@ def export_ready(
             plan = begun.plan
             progress.phase("scan", plan.expected or None)
             _read(clients, clock, progress, begun, plan, workers)
-        made = finish_export(store, plan, lease, clock=clock, progress=progress, actor=actor, run=run)
+        details = settings_since(clients, store, plan, clock, progress)
+        made = finish_export(store, plan, lease, clock=clock, progress=progress, actor=actor, run=run, details=details)
     return replace(report_of(made), seconds=round(clock.monotonic() - began, 3), resumed=resumed)
 
 
