@@ -52,6 +52,8 @@ def tell(outcome: Outcome) -> None:
     ]
     print_table(["engine", "dollars", "minutes", "read units", ""], rows, right=(1, 2, 3))
     print(f"Prices of {document['prices_as_of']} (TABLEKEEP_PRICES names another file); sizes are up to six hours old.")
+    for note in document["notes"]:
+        print(f"Note: {note}.")
     for problem in document["problems"]:
         print(f"IMPOSSIBLE: {problem}")
 

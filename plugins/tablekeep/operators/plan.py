@@ -58,6 +58,8 @@ class PlanExportOperator(TablekeepOperator):
             "plan: engine %s (%s), about %s items and %s bytes, %s minutes, %.4f dollars (prices of %s); capacity: %s",
             found.engine, found.why, f"{found.items:,}", f"{found.bytes:,}", minutes, found.usd, found.prices_as_of, found.capacity,
         )  # fmt: skip
+        for note in found.notes:
+            self.log.warning("%s", note)
         if found.problems:
             raise BadInputError(
                 f"planning the backup of the table {self.table}", "; ".join(found.problems), "nothing was started"

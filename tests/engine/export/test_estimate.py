@@ -124,3 +124,28 @@ def test_prices_come_from_a_file_that_users_can_edit(tmp_path: Path, monkeypatch
     monkeypatch.setenv("TABLEKEEP_PRICES", str(tmp_path / "nowhere"))
     with pytest.raises(BadInputError, match="cannot be read"):
         load_prices()
+
+
+def test_pieces_of_killed_uploads_are_spoken_of_until_a_rule_removes_them(table: Any) -> None:
+    assert "AbortIncompleteMultipartUpload" in planned().notes[0]
+    rule = {
+        "ID": "x",
+        "Status": "Enabled",
+        "Filter": {"Prefix": ""},
+        "AbortIncompleteMultipartUpload": {"DaysAfterInitiation": 7},
+    }
+    table.client("s3").put_bucket_lifecycle_configuration(Bucket=BUCKET, LifecycleConfiguration={"Rules": [rule]})
+    assert not planned().notes
+
+
+def test_a_limit_in_dollars_is_a_problem_with_both_figures(table: Any) -> None:
+    assert not planned(max_usd=2).problems
+    (problem,) = planned(max_usd=1).problems
+    assert "about 1.5" in problem
+    assert "1.00" in problem
+
+
+def test_increments_are_paid_by_what_was_changed(table: Any) -> None:
+    pitr = planned(engine="pitr", incremental=True).ways[1]
+    assert pitr.usd < 0.01
+    assert "at least" in pitr.note

@@ -18,6 +18,7 @@ from tablekeep.engine.errors import BadInputError, IntegrityError, PermanentErro
 
 PIECE_BYTES = 8 * 1024 * 1024
 """Size of an uploaded piece; S3 allows 10,000, so an object of up to 156 GiB."""
+_NO_RULES = {"NoSuchLifecycleConfiguration"}
 _ABSENT = {"404", "NoSuchKey", "NotFound"}
 _CONDITION = {"PreconditionFailed", "ConditionalRequestConflict", "412"}
 
@@ -78,6 +79,17 @@ class S3Store:
         except botocore.exceptions.BotoCoreError as error:
             raise translate(error, what) from error
         return str(answer["ResponseMetadata"]["HTTPHeaders"].get("x-amz-bucket-region", ""))
+
+    def ends_incomplete_uploads(self) -> bool | None:
+        """Whether a lifecycle rule removes uploads that were never completed; None when it may not be asked."""
+        try:
+            with translated(f"asking for the lifecycle rules of {self.bucket}"):
+                rules = self._s3.get_bucket_lifecycle_configuration(Bucket=self.bucket, **self._owner)["Rules"]
+        except PermanentError as error:
+            cause = error.__cause__
+            absent = isinstance(cause, botocore.exceptions.ClientError) and error_code(cause) in _NO_RULES
+            return False if absent else None
+        return any(rule.get("AbortIncompleteMultipartUpload") and rule["Status"] == "Enabled" for rule in rules)
 
     def put(self, key: str, body: bytes, *, if_absent: bool = False, if_match: str | None = None) -> ObjectInfo:
         condition: dict[str, str] = {"IfNoneMatch": "*"} if if_absent else {}

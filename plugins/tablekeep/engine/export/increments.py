@@ -75,7 +75,7 @@ def next_window(ready: Ready, clients: SessionClients, clock: Clock, as_of: date
             )  # fmt: skip
         raise BadInputError(
             what,
-            f"the chain is broken: {gap_text((found.next_from, recovery.earliest))}, and the service keeps them no more",
+            f"the chain is broken: {gap_text((found.next_from, recovery.earliest))}, and the service does not keep them",
             "make a full backup; it begins a new chain",
         )
     check_time(recovery, ready.settings.table, to, clock.now())
