@@ -4,8 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from tablekeep.engine.backups.catalog import list_shelf
+from tablekeep.engine.backups.chains import chain
 from tablekeep.engine.backups.location import parse_manifest_uri
-from tablekeep.engine.backups.sets import open_set
+from tablekeep.engine.backups.sets import BackupSet, open_set
 from tablekeep.engine.backups.store import MemoryStore
 from tablekeep.engine.backups.verify import verify_set
 from tablekeep.engine.clock import SystemClock
@@ -16,16 +18,35 @@ from tests.tables import orders
 SETS = Path(__file__).parents[2] / "golden" / "sets"
 
 
-@pytest.mark.parametrize("version", sorted(path.name for path in SETS.iterdir()))
-def test_a_set_of_a_released_version_verifies_and_decodes(version: str) -> None:
+def opened(version: str) -> list[BackupSet]:
+    """The sets that a version wrote, each whole, in the order of `expected.txt`; the last one is full and holds 25 orders."""
     store, folder = MemoryStore(), SETS / version
     for path in folder.rglob("*.*"):
         if path.is_file():
             store.put(path.relative_to(folder).as_posix(), path.read_bytes())
-    uri, content = (folder / "expected.txt").read_text().split()
-    opened = open_set(store, parse_manifest_uri(uri))
-    report = verify_set(opened, "full", clock=SystemClock(), progress=NoProgress())
-    assert report.problems == []
-    assert str(opened.manifest.content) == report.content_hash == content
-    items = sorted(item for part in opened.manifest.parts for batch in opened.items(part) for item in batch)
+    found = []
+    told = (folder / "expected.txt").read_text().split()
+    for uri, content in zip(told[::2], told[1::2], strict=True):
+        one = open_set(store, parse_manifest_uri(uri))
+        report = verify_set(one, "full", clock=SystemClock(), progress=NoProgress())
+        assert report.problems == []
+        assert str(one.manifest.content) == report.content_hash == content
+        found.append(one)
+    return found
+
+
+@pytest.mark.parametrize("version", sorted(path.name for path in SETS.iterdir()))
+def test_a_set_of_a_released_version_verifies_and_decodes(version: str) -> None:
+    last = opened(version)[-1]
+    items = sorted(item for part in last.manifest.parts for batch in last.items(part) for item in batch)
     assert items == sorted(canonical_item(item) for item in orders(25))
+
+
+def test_the_chain_of_1_1_is_found() -> None:
+    full, increment, merged = opened("1.1")
+    manifest = full.manifest
+    sets = [one for one in list_shelf(full.store, manifest.location.shelf).backups if one.engine != "merge"]
+    found = chain(sets, table_id=manifest.table_id)
+    assert found
+    assert (found.full.uri, [one.uri for one in found.increments]) == (manifest.uri, [increment.manifest.uri])
+    assert merged.manifest.parents == (manifest.link, increment.manifest.link)
