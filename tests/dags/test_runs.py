@@ -328,6 +328,17 @@ def test_merged_sets_are_used_and_proved_by_the_next_full_backup(
     assert tasks(dag.test(logical_date=nights(3))) == green
     failed = dag.test(logical_date=nights(4))
     assert tasks(failed) == green | {"merge": "failed", "publish": "upstream_failed"}
+    # the next night goes on from the full backup, not from what it has disproved
+    assert tasks(dag.test(logical_date=nights(5))) == green
+    newest = newest_verified(S3Store(clients(), BUCKET), sets()[0].location.shelf)
+    assert newest
+    full = next(one for one in sets() if one.engine == "pitr")
+    assert full.link in newest.parents
+    # a past day is a full set, and neither merged nor a proof of anything
+    monkeypatch.setattr("tablekeep.runtime.STALE", timedelta(minutes=15))
+    count = kinds().count("merge")
+    assert tasks(dag.test(logical_date=nights(5) - timedelta(days=1))) == green | {"publish": "skipped"}
+    assert kinds().count("merge") == count
 
 
 def log(aws: Any) -> list[Any]:

@@ -121,6 +121,9 @@ class MergeBackupsOperator(TablekeepOperator):
         from tablekeep.engine.export.merge import confirm_merge, merge_backups
 
         common = self.engine_arguments(context) | {"owner": self.bucket_owner}
+        when = run_time(context)
+        if when.backfill or when.names_past:
+            return {"backup": self.backup, "confirmed": None}  # a set of the past ends no chain
         last = open_backup(common["clients"], self.backup, owner=self.bucket_owner, incremental=True).manifest
         backup_id, _ = remembered(context, "backup_id", new_backup_id(last.as_of, common["clock"]))
         merge = {

@@ -81,14 +81,35 @@ def verifications(store: Store, shelf: Shelf) -> dict[str, dict[str, Any]]:
     return latest
 
 
-def verified_sets(store: Store, shelf: Shelf) -> Iterator[Manifest]:
-    """The full sets that a verification at level `full` found whole, and none since found anything wrong with; newest first."""
-    whole: dict[str, bool] = {}
+DISPROOF = "confirm"
+"""The level of a record that compares a merged set with a fresh export. What it disproves no later look makes good: that a set is stored
+as it was written does not make it right."""
+
+
+def _judged(store: Store, shelf: Shelf) -> tuple[set[str], set[str]]:
+    """Ids of the sets that a verification at level `full` found whole, and none since found anything wrong with; and of those with
+    which the last one did, or a confirmation ever."""
+    whole, bad, disproved = dict[str, bool](), set[str](), set[str]()
     for record in read_records(store, shelf, "verify"):
         name, result = record["backup_id"], record["result"]
         # a later, lighter look does not undo a full one, unless it finds something
         whole[name] = result["ok"] and (result["level"] == "full" or whole.get(name, False))
-    return (one for one in list_shelf(store, shelf).backups if whole.get(one.backup_id) and one.window is None)
+        (bad.discard if result["ok"] else bad.add)(name)
+        if result["level"] == DISPROOF and not result["ok"]:
+            disproved.add(name)
+    return {name for name, ok in whole.items() if ok} - disproved, bad | disproved
+
+
+def verified_sets(store: Store, shelf: Shelf) -> Iterator[Manifest]:
+    """The full sets that are verified, see `_judged`; newest first."""
+    whole, _ = _judged(store, shelf)
+    return (one for one in list_shelf(store, shelf).backups if one.backup_id in whole and one.window is None)
+
+
+def usable_sets(store: Store, shelf: Shelf) -> list[Manifest]:
+    """All sets but those that were found wrong; newest first."""
+    _, bad = _judged(store, shelf)
+    return [one for one in list_shelf(store, shelf).backups if one.backup_id not in bad]
 
 
 def newest_verified(store: Store, shelf: Shelf) -> Manifest | None:

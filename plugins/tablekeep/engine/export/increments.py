@@ -4,7 +4,7 @@ import hashlib
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from tablekeep.engine.backups.catalog import list_shelf
+from tablekeep.engine.backups.catalog import list_shelf, usable_sets
 from tablekeep.engine.backups.chains import Chain, chain, gap_text
 from tablekeep.engine.backups.location import SetLocation
 from tablekeep.engine.backups.manifest import Link, Manifest
@@ -39,7 +39,7 @@ def current_chain(ready: Ready) -> Chain:
 
     :raises BadInputError: when there is no full backup, or the chain is broken.
     """
-    found = chain(list_shelf(ready.store, ready.shelf).backups, table_id=ready.settings.table_id)
+    found = chain(usable_sets(ready.store, ready.shelf), table_id=ready.settings.table_id)
     what = f"backing up the changes of the table {ready.settings.table}"
     if found is None:
         raise BadInputError(

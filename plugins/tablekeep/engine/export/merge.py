@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from tablekeep.engine.backups.catalog import list_shelf
+from tablekeep.engine.backups.catalog import DISPROOF, list_shelf, usable_sets
 from tablekeep.engine.backups.chains import CUT, Chain, chain, gap_text
 from tablekeep.engine.backups.changed import ChangedKeys
 from tablekeep.engine.backups.location import SetLocation, Shelf, new_backup_id
@@ -67,7 +67,7 @@ def merge_backups(
     """
     began = clock.monotonic()
     store = S3Store(clients, shelf.bucket, owner=owner, encryption=encryption)
-    sets = [one for one in list_shelf(store, shelf).backups if one.backup_id not in {*without, backup_id}]
+    sets = [one for one in usable_sets(store, shelf) if one.backup_id not in {*without, backup_id}]
     what = f"merging the backups of {shelf.name}"
     found = chain(sets, table_id=table_id or sets[0].table_id, until=as_of) if sets else None
     if found is None:
@@ -176,7 +176,7 @@ class Confirmation:
     explained: int
     unexplained: int
     keys: list[dict[str, str]]
-    level: str = "confirm"
+    level: str = DISPROOF
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
