@@ -1,4 +1,4 @@
-"""Point-in-time recovery: its window, and exports to S3 of any state and of the changes of any window within it."""
+"""Point-in-time recovery: its window, restores, and exports to S3 of any state and of the changes of any window within it."""
 
 import secrets
 from collections.abc import Callable
@@ -13,6 +13,7 @@ from moto.s3.models import s3_backends
 
 from local_aws.dynamodb.exports import Changes, Source, change_line, write_export
 from local_aws.dynamodb.history import changes_between, parse_now, state_at
+from local_aws.dynamodb.restores import restore_table
 from local_aws.dynamodb.tables import find_table
 from local_aws.dynamodb.values import invalid
 from local_aws.responses import ServiceError
@@ -47,6 +48,7 @@ class Recovery:
             "ExportTableToPointInTime": self._export,
             "DescribeExport": self._describe_export,
             "ListExports": self._list_exports,
+            "RestoreTableToPointInTime": lambda environ, body: restore_table(environ, body, self.now(), self._window),
         }
 
     def reset(self) -> None:

@@ -4,13 +4,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from botocore.awsrequest import AWSResponse
 
 from tablekeep.engine.backups.s3 import S3Store
+from tablekeep.engine.backups.sets import probe_conditional_writes
 from tablekeep.engine.clock import SystemClock
 from tablekeep.engine.errors import BadInputError
 from tablekeep.engine.export import estimate as module
 from tablekeep.engine.export.estimate import ExportEstimate, estimate_export
 from tablekeep.engine.prices import Prices, load_prices
+from tests.engine.export.test_faults import Raw, answer, faulty
 from tests.tables import BUCKET, ROOT, clients, make_bucket, make_table, orders
 
 PRICES = Prices("2026-01-01", "us-east-1", 0.125, 0.625, 0.1, 0.005)
@@ -149,3 +152,33 @@ def test_increments_are_paid_by_what_was_changed(table: Any) -> None:
     pitr = planned(engine="pitr", incremental=True).ways[1]
     assert pitr.usd < 0.01
     assert "at least" in pitr.note
+
+
+def refusing(service: str, *operations: str) -> Any:
+    """Clients whose calls of these operations are denied."""
+
+    def decide(operation: str, _: Any) -> Any:
+        if operation not in operations:
+            return None
+        if service == "s3":
+            return answer(403, "AccessDenied")
+        body = b'{"__type": "com.amazon.coral.service#AccessDeniedException", "message": "m"}'
+        return AWSResponse("http://dynamodb", 400, {"content-type": "application/x-amz-json-1.0"}, Raw(body))
+
+    return faulty(service, decide)
+
+
+def test_a_missing_permission_is_found_before_anything_is_begun(table: Any) -> None:
+    recovery = {"PointInTimeRecoveryEnabled": True}
+    table.client("dynamodb").update_continuous_backups(TableName="orders", PointInTimeRecoverySpecification=recovery)
+    assert not planned(engine="pitr").problems
+    assert not list(S3Store(clients(), BUCKET).list(""))  # it wrote nothing to find that out
+    assert not table.client("dynamodb").list_exports()["ExportSummaries"]
+    (problem,) = planned(engine="pitr", clients=refusing("dynamodb", "ExportTableToPointInTime")).problems
+    assert "dynamodb:ExportTableToPointInTime is refused" in problem
+    probe_conditional_writes(S3Store(clients(), BUCKET), "backups")
+    before = [(one.key, one.etag) for one in S3Store(clients(), BUCKET).list("")]
+    (problem,) = planned(clients=refusing("s3", "PutObject")).problems
+    assert "AccessDenied" in problem
+    assert not planned().problems
+    assert [(one.key, one.etag) for one in S3Store(clients(), BUCKET).list("")] == before

@@ -121,12 +121,31 @@ def publish(store: Store, manifest: Manifest) -> Manifest:
     return parse_manifest(store.get(manifest.location.manifest_key), manifest.location)
 
 
+def may_write(store: Store, root: str) -> bool | None:
+    """Whether this store may be written to, found out without writing: by a write on the condition that the probe is not there.
+
+    :returns: None when there is no probe yet: only the first backup makes it. :raises TablekeepError: when the write is refused.
+    """
+    key = _probe_key(root)
+    if store.head(key) is None:
+        return None
+    try:
+        store.put(key, b"", if_absent=True)
+    except AlreadyExistsError:
+        return True
+    raise AssertionError(f"{key} was deleted meanwhile")
+
+
+def _probe_key(root: str) -> str:
+    return "/".join(part for part in (root, FORMAT_FOLDER, "_probe") if part)
+
+
 def probe_conditional_writes(store: Store, root: str) -> None:
     """Proves that the store honours If-None-Match, with an object that is written twice and never deleted.
 
     :raises PermanentError: when the second write was taken: two workers could then publish one backup.
     """
-    key = "/".join(part for part in (root, FORMAT_FOLDER, "_probe") if part)
+    key = _probe_key(root)
     text = b"Tablekeep wrote this object to see that this bucket honours If-None-Match. It may be deleted.\n"
     for _ in range(2):
         try:

@@ -4,6 +4,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from tablekeep.engine.backups.s3 import PIECE_BYTES, S3Store
+from tablekeep.engine.backups.sets import may_write
 from tablekeep.engine.clients import SessionClients
 from tablekeep.engine.clock import Clock
 from tablekeep.engine.dynamodb.budget import read_budget as parse_budget
@@ -11,6 +12,7 @@ from tablekeep.engine.dynamodb.settings import TableSettings, read_settings
 from tablekeep.engine.dynamodb.wire import WireClient
 from tablekeep.engine.errors import BadInputError, TablekeepError
 from tablekeep.engine.export.begin import segment_count
+from tablekeep.engine.export.pitr import may_export
 from tablekeep.engine.names import check_table_name, parse_s3
 from tablekeep.engine.prices import Prices
 
@@ -99,7 +101,7 @@ def estimate_export(
     :raises BadInputError: for a table or bucket that is not there, and for a budget that says nothing.
     """
     check_table_name(table)
-    bucket, _ = parse_s3(to)
+    bucket, root = parse_s3(to)
     settings = read_settings(clients, table, clock=clock)
     problems: list[str] = []
     store = S3Store(clients, bucket, owner=owner)
@@ -129,6 +131,12 @@ def estimate_export(
             )
     else:
         capacity = "none: the table is not read"
+        if recovery and (refused := may_export(clients, settings, bucket)):
+            problems.append(refused)
+    try:
+        may_write(store, root)
+    except TablekeepError as error:
+        problems.append(f"{error.what}: {error.why}")
     if over := prices.over_limit(way.usd, max_usd):
         problems.append(over)
     count = segments or segment_count(settings.size_bytes, workers)

@@ -138,6 +138,27 @@ def begun_window(store: Store, location: SetLocation) -> tuple[datetime, datetim
     return (parse_utc(known["since"]), parse_utc(known["as_of"])) if known and known["since"] else None
 
 
+def may_export(clients: SessionClients, settings: TableSettings, bucket: str) -> str | None:
+    """Why the service's export may not be asked for, or None: an export of the year 1970 is asked for, which it can only refuse.
+
+    That it looks at the permission before it looks at the time is UNCONFIRMED.
+    """
+    request = {
+        "TableArn": settings.arn,
+        "S3Bucket": bucket,
+        "ExportFormat": "DYNAMODB_JSON",
+        "ExportTime": datetime.fromtimestamp(1, UTC),
+    }
+    try:
+        clients.client("dynamodb").export_table_to_point_in_time(**request)
+    except botocore.exceptions.ClientError as error:
+        refused = error_code(error) in ("AccessDeniedException", "AccessDenied")
+        return f"dynamodb:ExportTableToPointInTime is refused ({error_code(error)})" if refused else None
+    except botocore.exceptions.BotoCoreError as error:
+        raise translate(error, f"asking whether the table {settings.table} may be exported") from error
+    return None
+
+
 def _times(known: dict[str, Any]) -> dict[str, Any]:
     as_of = parse_utc(known["as_of"])
     if not known["since"]:
