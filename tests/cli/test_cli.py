@@ -14,8 +14,9 @@ from moto.dynamodb.models import dynamodb_backends
 
 from local_aws.dynamodb.history import log_of
 from local_aws.dynamodb.recovery import SINCE
+from tablekeep.engine.backups.s3 import S3Store
 from tests.engine.export.test_native import FOLDER, written
-from tests.tables import BUCKET, ROOT, make_bucket, make_table, orders
+from tests.tables import BUCKET, ROOT, clients, make_bucket, make_table, orders
 
 
 def tablekeep(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -150,17 +151,16 @@ def test_the_engine_and_the_command_line_never_import_airflow() -> None:
 def test_an_export_that_was_stopped_goes_on_with_resume(aws: Any) -> None:
     make_table(aws, "big", [{**item, "pad": {"S": "x" * 300_000}} for item in orders(14)])
     begin = [sys.executable, "-m", "tablekeep", "export", "--table", "big", "--to", ROOT, "--segments", "1"]
-    slow = subprocess.Popen([*begin, "--max-rcu", "100"], stderr=subprocess.PIPE, text=True)
+    slow = subprocess.Popen([*begin, "--max-rcu", "60"], stderr=subprocess.PIPE, text=True)
     assert slow.stderr
-    for line in slow.stderr:
-        if "reading at most" in line:
-            break
-    time.sleep(1)
+    store = S3Store(clients(), BUCKET)
+    while slow.poll() is None and not any("/_state/plan-" in info.key for info in store.list("backups")):
+        time.sleep(0.05)
     slow.send_signal(signal.SIGINT)
     rest = slow.stderr.read()
     assert slow.wait(20) == 130
     assert "--resume goes on" in rest
-    done = tablekeep(*begin[3:], "--max-rcu", "100", "--resume", "--json")
+    done = tablekeep(*begin[3:], "--max-rcu", "60", "--resume", "--json")
     assert done.returncode == 0, done.stderr
     report = json.loads(done.stdout)
     assert report["resumed"]
