@@ -1,5 +1,6 @@
 """The command line as a person uses it: real processes against the stand-in; exit codes, JSON, and errors in one line."""
 
+import functools
 import json
 import signal
 import subprocess
@@ -151,7 +152,9 @@ def test_the_engine_and_the_command_line_never_import_airflow() -> None:
 def test_an_export_that_was_stopped_goes_on_with_resume(aws: Any) -> None:
     make_table(aws, "big", [{**item, "pad": {"S": "x" * 300_000}} for item in orders(14)])
     begin = [sys.executable, "-m", "tablekeep", "export", "--table", "big", "--to", ROOT, "--segments", "1"]
-    slow = subprocess.Popen([*begin, "--max-rcu", "60"], stderr=subprocess.PIPE, text=True)
+    # who runs the tests in the background may have had the shell ignore Ctrl-C for all that comes after
+    heeding = functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    slow = subprocess.Popen([*begin, "--max-rcu", "60"], stderr=subprocess.PIPE, text=True, preexec_fn=heeding)
     assert slow.stderr
     store = S3Store(clients(), BUCKET)
     while slow.poll() is None and not any("/_state/plan-" in info.key for info in store.list("backups")):

@@ -297,10 +297,16 @@ def test_a_damaged_increment_makes_no_merged_set(chained: StandingClock) -> None
     body = clients().client("s3").get_object(Bucket=BUCKET, Key=key)["Body"].read()
     flipped = body[:50] + bytes([body[50] ^ 1]) + body[51:]
     clients().client("s3").put_object(Bucket=BUCKET, Key=key, Body=flipped)
-    assert not proof(chained, made.backup).ok
     with pytest.raises(IntegrityError, match="damaged"):
         merged(chained)
+    assert not proof(chained, made.backup).ok
+    with pytest.raises(IntegrityError, match=r"a verification found .* wrong, and nothing else holds its changes"):
+        merged(chained)
     assert len(list_shelf(S3Store(clients(), BUCKET), SHELF).backups) == 2
+    chained.set(NIGHT + 4 * HOUR)
+    (again,) = increments(chained)  # the service still has them
+    assert again.items == 3
+    assert merged(chained).content_hash == hash_of(after())
 
 
 def test_a_set_that_follows_another_manifest_than_the_one_there_is_not_used(
@@ -314,7 +320,8 @@ def test_a_set_that_follows_another_manifest_than_the_one_there_is_not_used(
     real = merge_module.usable_sets
 
     def forged(*given: Any) -> Any:
-        return [replace(one, seal="0" * 64) if not one.window else one for one in real(*given)]
+        usable, wrong = real(*given)
+        return [replace(one, seal="0" * 64) if not one.window else one for one in usable], wrong
 
     monkeypatch.setattr(merge_module, "usable_sets", forged)
     with pytest.raises(IntegrityError, match="another manifest"):
@@ -392,7 +399,7 @@ def test_what_was_written_between_the_cuts_is_explained_and_nothing_else(
     assert proof(chained, made.backup).ok  # it is stored as it was written; that does not make it right
     newest = newest_verified(store, SHELF)
     assert newest is None or newest.uri != made.backup
-    assert made.backup not in {one.uri for one in usable_sets(store, SHELF)}
+    assert made.backup in {one.uri for one in usable_sets(store, SHELF)[1]}
     (more,) = increments(chained)  # the chain goes on from the full set and the increments
     assert open_backup(clients(), more.backup, incremental=True).manifest.parents[0].backup_id != made.backup_id
 

@@ -106,10 +106,11 @@ def verified_sets(store: Store, shelf: Shelf) -> Iterator[Manifest]:
     return (one for one in list_shelf(store, shelf).backups if one.backup_id in whole and one.window is None)
 
 
-def usable_sets(store: Store, shelf: Shelf) -> list[Manifest]:
-    """All sets but those that were found wrong; newest first."""
+def usable_sets(store: Store, shelf: Shelf) -> tuple[list[Manifest], list[Manifest]]:
+    """All sets but those that were found wrong, and these; newest first."""
     _, bad = _judged(store, shelf)
-    return [one for one in list_shelf(store, shelf).backups if one.backup_id not in bad]
+    found = list_shelf(store, shelf).backups
+    return [one for one in found if one.backup_id not in bad], [one for one in found if one.backup_id in bad]
 
 
 def newest_verified(store: Store, shelf: Shelf) -> Manifest | None:

@@ -39,7 +39,8 @@ def current_chain(ready: Ready) -> Chain:
 
     :raises BadInputError: when there is no full backup, or the chain is broken.
     """
-    found = chain(usable_sets(ready.store, ready.shelf), table_id=ready.settings.table_id)
+    usable, _ = usable_sets(ready.store, ready.shelf)  # what a set that was found wrong has held is exported again
+    found = chain(usable, table_id=ready.settings.table_id)
     what = f"backing up the changes of the table {ready.settings.table}"
     if found is None:
         raise BadInputError(

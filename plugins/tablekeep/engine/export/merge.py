@@ -22,7 +22,7 @@ from tablekeep.engine.backups.store import AlreadyExistsError
 from tablekeep.engine.clients import SessionClients
 from tablekeep.engine.clock import Clock, utc_text
 from tablekeep.engine.dynamodb.settings import TableSettings
-from tablekeep.engine.errors import BadInputError
+from tablekeep.engine.errors import BadInputError, IntegrityError
 from tablekeep.engine.export.finish import finish_export, published
 from tablekeep.engine.export.plan import ExportPlan, check_same, load_plan, save_plan
 from tablekeep.engine.export.report import ExportReport, report_of
@@ -67,7 +67,8 @@ def merge_backups(
     """
     began = clock.monotonic()
     store = S3Store(clients, shelf.bucket, owner=owner, encryption=encryption)
-    sets = [one for one in usable_sets(store, shelf) if one.backup_id not in {*without, backup_id}]
+    usable, wrong = usable_sets(store, shelf)
+    sets = [one for one in usable if one.backup_id not in {*without, backup_id}]
     what = f"merging the backups of {shelf.name}"
     found = chain(sets, table_id=table_id or sets[0].table_id, until=as_of) if sets else None
     if found is None:
@@ -76,6 +77,18 @@ def merge_backups(
         raise BadInputError(
             what, f"the chain is broken: {gap_text(found.missing)}", "make a full backup; it begins a new chain"
         )
+    for one in wrong:
+        if (
+            one.window
+            and one.table_id == found.full.table_id
+            and one.as_of > found.newest.as_of
+            and one.as_of <= (as_of or one.as_of)
+        ):
+            raise IntegrityError(
+                what,
+                f"a verification found {one.uri} wrong, and nothing else holds its changes",
+                "export the changes again (`tablekeep export --incremental`), or make a full backup",
+            )
     if reach and found.newest.as_of < reach:
         raise BadInputError(what, f"the chain ends at {utc_text(found.newest.as_of)}", "back the changes up first")
     location = shelf.set(backup_id or new_backup_id(found.newest.as_of, clock))

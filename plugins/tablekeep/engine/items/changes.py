@@ -6,12 +6,13 @@ image (of the key alone, for a deletion) and three of ours: `_change`, `_written
 
 import hashlib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
 import pyarrow as pa
+from msgspec import UNSET
 
 from tablekeep.engine.errors import IntegrityError
 from tablekeep.engine.items.canonical import (
@@ -94,33 +95,89 @@ def _micros(line: dict[str, Any]) -> int:
         raise ItemError("a change does not tell when it was written") from None
 
 
-@dataclass
+class _Line(msgspec.Struct):
+    """A line whose images stay as they are."""
+
+    Metadata: Any = None
+    WriteTimestampMicros: Any = None
+    Keys: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+    NewImage: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+    OldImage: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+
+
+_line = msgspec.json.Decoder(_Line).decode
+
+
 class ChangeEncoder(Encoder):
-    """An encoder whose records are changes: census and columns count the rows' states, the hash is that of the changes' texts."""
+    """An encoder whose records are changes: census and columns count the rows' states, the hash is that of the changes' texts.
+
+    New images, old images and keys are three streams of items, so that each takes the fast path of an encoder.
+    """
+
+    def __post_init__(self) -> None:
+        self.keep_texts = True
+        super().__post_init__()
+        # of these only texts and keys are used
+        self._olds = Encoder(self.layout, self.key_names, keep_texts=True)
+        columns = tuple(one for one in self.layout.columns if one.attribute in self.key_names)
+        self._keys = Encoder(replace(self.layout, columns=columns), self.key_names, keep_texts=True)
 
     def encode(self, items: Iterable[bytes | msgspec.Raw]) -> Encoded:
         """Encodes changes; see `parse_change` for what is read.
 
-        :raises ItemError: for what no table can hold.
+        :raises ItemError: for what no table can hold, or is no change.
         """
-        changes = [parse_change(raw, self.key_names) for raw in items]
+        lines = [self._read(raw) for raw in items]
         mine, self.hasher = self.hasher, Hasher()
         try:
-            encoded = super().encode([encode_canonical(one.state) for one in changes])
+            encoded = super().encode([one.Keys if one.NewImage is UNSET else one.NewImage for one in lines])  # type: ignore[misc]
         finally:
             self.hasher = mine
-        texts = [one.text() for one in changes]
+        self._other(self._keys, [one.Keys for one in lines], encoded.keys, exactly=True)
+        olds = self._other(self._olds, [one.OldImage for one in lines], encoded.keys)
+        times = [_micros({"Metadata": one.Metadata, "WriteTimestampMicros": one.WriteTimestampMicros}) for one in lines]
+        texts = [
+            b'{"%b":%b%b,"WriteTimestampMicros":"%d"}'
+            % (b"Keys" if one.NewImage is UNSET else b"NewImage", state, b',"OldImage":' + old if old else b"", time)
+            for one, state, old, time in zip(lines, encoded.texts, olds, times, strict=True)
+        ]
         encoded.total = mine.add_page([hashlib.sha256(text).digest() for text in texts], encoded.keys)
         encoded.raw_bytes = sum(map(len, texts))
-        olds = [None if one.old is None else encode_canonical(one.old).decode() for one in changes]
         arrays = [
             *encoded.batch.columns,
-            pa.array([DELETE if one.new is None else PUT for one in changes], pa.string()),
-            pa.array([one.written for one in changes], pa.int64()).cast(pa.timestamp("us", "UTC")),
-            pa.ExtensionArray.from_storage(pa.json_(pa.string()), pa.array(olds, pa.string())),
+            pa.array([DELETE if one.NewImage is UNSET else PUT for one in lines], pa.string()),
+            pa.array(times, pa.int64()).cast(pa.timestamp("us", "UTC")),
+            pa.ExtensionArray.from_storage(
+                pa.json_(pa.string()), pa.array([one.decode() if one else None for one in olds], pa.string())
+            ),
         ]
         encoded.batch = pa.RecordBatch.from_arrays(arrays, schema=self.layout.arrow_schema())
         return encoded
+
+    def _read(self, raw: bytes | msgspec.Raw) -> _Line:
+        try:
+            line = _line(raw)
+            if line.NewImage is not UNSET or line.Keys is not UNSET:
+                return line
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            pass
+        return _line(parse_change(raw, self.key_names).text())  # says what is wrong, or takes the key of the old image
+
+    def _other(
+        self, encoder: Encoder, images: Sequence[Any], keys: Sequence[bytes], *, exactly: bool = False
+    ) -> list[bytes | None]:
+        """The canonical texts of further images, each of which must have its change's key.
+
+        :param exactly: and nothing else.
+        """
+        rows = [row for row, image in enumerate(images) if image is not UNSET]
+        encoded = encoder.encode([images[row] for row in rows])
+        texts: list[bytes | None] = [None] * len(images)
+        for row, key, text in zip(rows, encoded.keys, encoded.texts, strict=True):
+            if key != keys[row] or (exactly and text != key):
+                raise ItemError("the images of a change belong to different keys")
+            texts[row] = text
+        return texts
 
 
 def encoder_for(layout: Layout, key_names: Sequence[str], learned: Learned | None = None) -> Encoder:

@@ -39,13 +39,14 @@ class Encoded:
     :ivar batch: the Arrow record batch, one row an item.
     :ivar raw_bytes: bytes of the canonical items.
     :ivar total: sum of the items' hashes (not yet modulo 2^256).
-    :ivar keys: the items' canonical keys, in the order of the rows.
+    :ivar keys: the items' canonical keys, in the order of the rows. :ivar texts: the canonical items, where they are asked for.
     """
 
     batch: Any
     raw_bytes: int = 0
     total: int = 0
     keys: list[bytes] = field(default_factory=list)
+    texts: list[bytes] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -63,7 +64,7 @@ class Encoder:
 
     Not shared between threads. `merge` joins the counts of another segment's encoder of the same layout.
 
-    :ivar learned: what is known of the items' shapes; may be shared by encoders.
+    :ivar learned: what is known of the items' shapes; may be shared by encoders. :ivar keep_texts: `encode` gives the texts, too.
     """
 
     layout: Layout
@@ -72,6 +73,7 @@ class Encoder:
     hasher: Hasher = field(default_factory=Hasher)
     rest_rows: int = 0
     learned: Learned | None = None
+    keep_texts: bool = False
 
     def __post_init__(self) -> None:
         self.counts = {column.column: ColumnCounts() for column in self.layout.columns}
@@ -117,7 +119,7 @@ class Encoder:
         kind = self._learned.type
         assert kind is not None
         if self._pages is None or self._pages.type is not kind:
-            self._pages = PageEncoder(self.layout, kind)
+            self._pages = PageEncoder(self.layout, kind, keep_lines=self.keep_texts)
         if not kind.usable:
             raise OddPage
         return self._pages
@@ -151,18 +153,19 @@ class Encoder:
             self.counts[name].nulls += nulls
         for name, misfits in page.misfits.items():
             self.counts[name].misfits += misfits
-        return Encoded(batch, page.raw_bytes, total, page.keys)
+        return Encoded(batch, page.raw_bytes, total, page.keys, page.lines)
 
     def _joined(self, page: Encoded, rows: list[int], others: Encoded, odd: list[int]) -> Encoded:
         """Both in the order in which their items were given."""
         order = sorted(range(len(rows) + len(odd)), key=(rows + odd).__getitem__)
         table = pa.Table.from_batches([page.batch, others.batch]).take(pa.array(order, pa.int64())).combine_chunks()
-        keys = page.keys + others.keys
+        keys, texts = page.keys + others.keys, page.texts + others.texts
         return Encoded(
             table.to_batches()[0],
             page.raw_bytes + others.raw_bytes,
             page.total + others.total,
             [keys[one] for one in order],
+            [texts[one] for one in order] if self.keep_texts else [],
         )
 
     def _one_by_one(self, items: Sequence[bytes | msgspec.Raw]) -> Encoded:
@@ -183,6 +186,8 @@ class Encoder:
             encoded.total += self.hasher.add(canonical, key)
             encoded.raw_bytes += len(canonical)
             encoded.keys.append(key)
+            if self.keep_texts:
+                encoded.texts.append(canonical)
             for name, kind, fits, scale, append, counts in plan:
                 value = attributes.get(name)
                 if value is None:

@@ -37,6 +37,7 @@ class PageResult:
     digests: list[bytes]
     keys: list[bytes]
     raw_bytes: int = 0
+    lines: list[bytes] = field(default_factory=list)
     nulls: dict[str, int] = field(default_factory=dict)
     misfits: dict[str, int] = field(default_factory=dict)
     counted: list[tuple[str, str, TypeCount]] = field(default_factory=list)
@@ -49,10 +50,13 @@ class PageResult:
 
 
 class PageEncoder:
-    """Encodes pages of one item type into the columns of one layout."""
+    """Encodes pages of one item type into the columns of one layout.
 
-    def __init__(self, layout: Layout, kind: ItemType) -> None:
-        self._layout, self.type = layout, kind
+    :param keep_lines: the result has the canonical items, too.
+    """
+
+    def __init__(self, layout: Layout, kind: ItemType, *, keep_lines: bool = False) -> None:
+        self._layout, self.type, self._keep_lines = layout, kind, keep_lines
         self._columns = {column.attribute: column for column in layout.columns}
 
     def encode(self, items: Sequence[Any]) -> PageResult:
@@ -98,6 +102,8 @@ class PageEncoder:
             lines = text.split(b"\n")
             lines.pop()  # what follows the last line feed
             digests += [sha256(line).digest() for line in lines]
+            if self._keep_lines:
+                page.lines += lines
             page.raw_bytes += len(text) - len(lines)
         return gathered
 
