@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from tablekeep.engine.items import codec, shapes
 from tablekeep.engine.items.canonical import ItemError, canonical_attributes, canonical_item
 from tablekeep.engine.items.census import Census
-from tablekeep.engine.items.codec import Encoder, decode
+from tablekeep.engine.items.codec import Encoder
+from tablekeep.engine.items.decode import decode
 from tablekeep.engine.items.layout import Layout, decide
 from tablekeep.engine.items.shapes import ANY, ItemType, Shape, learn, shape_of
 from tests.item_strategies import binary, items, names, number_text, scalars, text, values

@@ -23,7 +23,8 @@ from tablekeep.engine.items.canonical import (
     encode_canonical,
     parse_item,
 )
-from tablekeep.engine.items.codec import Encoded, Encoder, decode
+from tablekeep.engine.items.codec import Encoded, Encoder
+from tablekeep.engine.items.decode import decode
 from tablekeep.engine.items.hashing import Hasher
 from tablekeep.engine.items.layout import CHANGE, OLD, WRITTEN, Layout
 from tablekeep.engine.items.shapes import Learned

@@ -1,6 +1,5 @@
-"""Items to Arrow rows and back, exactly.
+"""Items to Arrow rows, exactly: `encode` takes wire JSON as the service sent it and gives a record batch of a layout.
 
-`encode` takes wire JSON as the service sent it and gives a record batch of a layout; `decode` gives canonical items back.
 Whatever the layout, decode(encode(item)) is the canonical item: a value that its column cannot hold goes to `_rest`.
 """
 
@@ -12,18 +11,15 @@ from typing import Any
 import msgspec
 import pyarrow as pa
 
-from tablekeep.engine.errors import IntegrityError
 from tablekeep.engine.items.canonical import (
     canonical_attributes,
     canonical_key,
-    canonical_number,
-    decode_json,
     encode_canonical,
     parse_item,
 )
 from tablekeep.engine.items.census import Census, fits_int64
 from tablekeep.engine.items.hashing import Hasher, buckets_as_json, buckets_from_json
-from tablekeep.engine.items.layout import DECIMAL_DIGITS, REST, Column, Layout
+from tablekeep.engine.items.layout import DECIMAL_DIGITS, Column, Layout
 from tablekeep.engine.items.pages import OddPage, PageEncoder, PageResult
 from tablekeep.engine.items.shapes import SAMPLE, Learned
 
@@ -300,71 +296,3 @@ def _numbers(column: Column, texts: list[Any]) -> Any:
     if column.number == "int64":
         return array.cast(pa.int64())
     return array.cast(pa.decimal128(DECIMAL_DIGITS, column.scale)) if column.number == "decimal" else array
-
-
-def decode(batch: Any, layout: Layout) -> list[bytes]:
-    """The canonical items of a record batch.
-
-    :param layout: the batch's own (`layout_of_schema`).
-    :raises IntegrityError: when `_rest` names an attribute that its column holds too, or is no item.
-    """
-    contents = [(c.attribute, c.type, _contents(c, batch.column(c.column))) for c in layout.columns]
-    rest = batch.column(REST).storage.to_pylist()
-    items = []
-    for row in range(batch.num_rows):
-        item: dict[str, Any] = {}
-        for name, kind, values in contents:
-            value = values[row]
-            if value is not None:
-                item[name] = {kind: value}
-        text = rest[row]
-        if text is not None:
-            for name, value in _rest_attributes(text).items():
-                if name in item:
-                    raise IntegrityError("decoding a part", "an attribute lies both in its column and in _rest")
-                item[name] = value
-        items.append(encode_canonical(item))
-    return items
-
-
-def _rest_attributes(text: str) -> dict[str, Any]:
-    try:
-        attributes = decode_json(text.encode())
-    except msgspec.DecodeError:
-        attributes = None
-    if type(attributes) is not dict:
-        raise IntegrityError("decoding a part", "_rest does not hold an item")
-    return attributes
-
-
-def _contents(column: Column, array: Any) -> list[Any]:
-    """The canonical contents of one column, by row; None where the column is null."""
-    kind = column.type
-    if kind in ("S", "BOOL"):
-        return list(array.to_pylist())
-    if kind == "N":
-        return _texts(column, array)
-    if kind == "B":
-        return [None if one is None else base64.b64encode(one).decode() for one in array.to_pylist()]
-    if kind == "SS":
-        return [None if one is None else sorted(one) for one in array.to_pylist()]
-    if kind == "BS":
-        return [
-            None if one is None else sorted(base64.b64encode(member).decode() for member in one)
-            for one in array.to_pylist()
-        ]
-    if kind == "NS":
-        members = _texts(column, array.values)
-        starts, valid = array.offsets.to_pylist(), array.is_valid().to_pylist()
-        return [sorted(members[starts[row] : starts[row + 1]]) if valid[row] else None for row in range(len(array))]
-    return [None if one is None else msgspec.Raw(one.encode()) for one in array.storage.to_pylist()]
-
-
-def _texts(column: Column, array: Any) -> list[Any]:
-    """Numbers as canonical text."""
-    if column.number == "text":
-        return list(array.to_pylist())
-    texts = array.cast(pa.string()).to_pylist()
-    if column.number == "int64":
-        return list(texts)
-    return [None if text is None else canonical_number(text) for text in texts]
