@@ -35,13 +35,15 @@ class Encoded:
     :ivar batch: the Arrow record batch, one row an item.
     :ivar raw_bytes: bytes of the canonical items.
     :ivar total: sum of the items' hashes (not yet modulo 2^256).
-    :ivar keys: the items' canonical keys, in the order of the rows. :ivar texts: the canonical items, where they are asked for.
+    :ivar keys: the items' canonical keys, in the order of the rows. :ivar digests: SHA-256 of each canonical item, likewise.
+    :ivar texts: the canonical items, where they are asked for.
     """
 
     batch: Any
     raw_bytes: int = 0
     total: int = 0
     keys: list[bytes] = field(default_factory=list)
+    digests: list[bytes] = field(default_factory=list)
     texts: list[bytes] = field(default_factory=list)
 
 
@@ -149,18 +151,19 @@ class Encoder:
             self.counts[name].nulls += nulls
         for name, misfits in page.misfits.items():
             self.counts[name].misfits += misfits
-        return Encoded(batch, page.raw_bytes, total, page.keys, page.lines)
+        return Encoded(batch, page.raw_bytes, total, page.keys, page.digests, page.lines)
 
     def _joined(self, page: Encoded, rows: list[int], others: Encoded, odd: list[int]) -> Encoded:
         """Both in the order in which their items were given."""
         order = sorted(range(len(rows) + len(odd)), key=(rows + odd).__getitem__)
         table = pa.Table.from_batches([page.batch, others.batch]).take(pa.array(order, pa.int64())).combine_chunks()
-        keys, texts = page.keys + others.keys, page.texts + others.texts
+        keys, digests, texts = page.keys + others.keys, page.digests + others.digests, page.texts + others.texts
         return Encoded(
             table.to_batches()[0],
             page.raw_bytes + others.raw_bytes,
             page.total + others.total,
             [keys[one] for one in order],
+            [digests[one] for one in order],
             [texts[one] for one in order] if self.keep_texts else [],
         )
 
@@ -179,7 +182,9 @@ class Encoder:
             self.census.add(attributes)
             canonical = encode_canonical(attributes)
             key = canonical_key(attributes, self.key_names)
-            encoded.total += self.hasher.add(canonical, key)
+            hashed = self.hasher.add(canonical, key)
+            encoded.total += hashed
+            encoded.digests.append(hashed.to_bytes(32, "big"))
             encoded.raw_bytes += len(canonical)
             encoded.keys.append(key)
             if self.keep_texts:

@@ -1,7 +1,7 @@
 """What can be compared: a table, read with consistent reads, or a backup. Both give a hasher and their keys."""
 
 import threading
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Protocol
 
 import msgspec
@@ -13,9 +13,17 @@ from tablekeep.engine.clock import Clock
 from tablekeep.engine.dynamodb.scan import ParallelScan
 from tablekeep.engine.dynamodb.settings import read_settings
 from tablekeep.engine.dynamodb.wire import Page, WireClient
-from tablekeep.engine.items.canonical import canonical_attributes, canonical_key, encode_canonical, parse_item
+from tablekeep.engine.items.census import Census
+from tablekeep.engine.items.codec import Encoder
 from tablekeep.engine.items.hashing import Hasher
+from tablekeep.engine.items.layout import Layout, decide
+from tablekeep.engine.items.shapes import Learned
 from tablekeep.engine.progress import Progress
+
+
+SAMPLE = 200
+SOME = 2000
+"""Items that are encoded at a time, for bounded memory."""
 
 
 class Side(Protocol):
@@ -43,31 +51,38 @@ class Side(Protocol):
 
 
 class _Collector:
-    """Takes items of several threads at once: a hasher for each segment, a lock for the spool."""
+    """Takes items of several threads at once: an encoder for each segment, of which the hash is used, and a lock for the spool.
 
-    def __init__(self, key_names: list[str], spool: KeySpool | None) -> None:
-        self._keys, self._spool = key_names, spool
+    :param key_types: name and type of each key attribute.
+    """
+
+    def __init__(self, key_types: Sequence[tuple[str, str]], spool: KeySpool | None) -> None:
+        self._key_types, self._spool = list(key_types), spool
+        self._names = [name for name, _ in key_types]
         self._lock = threading.Lock()
-        self._hashers: dict[int, Hasher] = {}
+        self._encoders: dict[int, Encoder] = {}
+        self._learned = Learned(self._names)
+        self._layout: Layout | None = None
 
-    def take(self, segment: int, items: Iterable[bytes | msgspec.Raw]) -> int:
+    def take(self, segment: int, items: Sequence[bytes | msgspec.Raw]) -> int:
         with self._lock:
-            hasher = self._hashers.setdefault(segment, Hasher())
-        records = []
-        for raw in items:
-            attributes = canonical_attributes(parse_item(raw))
-            canonical, key = encode_canonical(attributes), canonical_key(attributes, self._keys)
-            records.append((key, hasher.add(canonical, key).to_bytes(32, "big")))
-        if self._spool:
-            with self._lock:
-                for key, digest in records:
-                    self._spool.add(key, digest)
-        return len(records)
+            encoder = self._encoders.get(segment)
+            if encoder is None:
+                # any layout gives the same hash; one that fits the items is the fastest
+                self._layout = self._layout or decide(Census.of(items[:SAMPLE]), self._key_types)
+                encoder = self._encoders[segment] = Encoder(self._layout, self._names, learned=self._learned)
+        for start in range(0, len(items), SOME):
+            encoded = encoder.encode(items[start : start + SOME])
+            if self._spool:
+                with self._lock:
+                    for key, digest in zip(encoded.keys, encoded.digests, strict=True):
+                        self._spool.add(key, digest)
+        return len(items)
 
     def whole(self) -> Hasher:
         whole = Hasher()
-        for hasher in self._hashers.values():
-            whole.merge(hasher)
+        for encoder in self._encoders.values():
+            whole.merge(encoder.hasher)
         return whole
 
 
@@ -93,7 +108,7 @@ class TableSide:
 
     def _read(self, keys: KeySpool | None) -> Hasher:
         self._progress.phase("proof", self._settings.item_count or None)
-        collector = _Collector(self.key_names, keys)
+        collector = _Collector([(key.name, key.type) for key in self._settings.key_schema], keys)
 
         def on_page(segment: int, page: Page) -> None:
             collector.take(segment, page.items)
@@ -131,7 +146,7 @@ class BackupSide:
 
     def _read(self, keys: KeySpool | None) -> Hasher:
         self._progress.phase("read", self._opened.manifest.items)
-        collector = _Collector(self.key_names, keys)
+        collector = _Collector(self._opened.manifest.key_types, keys)
         for part in self._opened.manifest.parts:
             for items in self._opened.items(part):
                 self._progress.advance(collector.take(0, items))
