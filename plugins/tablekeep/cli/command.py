@@ -94,13 +94,18 @@ def build_parser() -> argparse.ArgumentParser:
         module = importlib.import_module(f"tablekeep.cli.{name.replace('-', '_')}")
         sub = verbs.add_parser(name, help=module.HELP, description=module.HELP)
         module.arguments(sub)
-        common = sub.add_argument_group("common options")
-        common.add_argument("--json", action="store_true", help="one JSON document on stdout, nothing else")
-        common.add_argument("--quiet", action="store_true", help="no progress")
-        common.add_argument("--region", help="the AWS Region (default: as boto3 finds it)")
-        common.add_argument("--profile", help="the AWS profile (default: as boto3 finds it)")
+        add_common_options(sub)
         sub.set_defaults(module=module)
     return parser
+
+
+def add_common_options(parser: argparse.ArgumentParser) -> None:
+    """What every command takes."""
+    common = parser.add_argument_group("common options")
+    common.add_argument("--json", action="store_true", help="one JSON document on stdout, nothing else")
+    common.add_argument("--quiet", action="store_true", help="no progress")
+    common.add_argument("--region", help="the AWS Region (default: as boto3 finds it)")
+    common.add_argument("--profile", help="the AWS profile (default: as boto3 finds it)")
 
 
 def _actor() -> str:

@@ -21,7 +21,12 @@ from rich.progress import Progress as Bar
 from rich.table import Table
 from rich.text import Text
 
+from tablekeep.engine.progress import size_text
+
 _ = DownloadColumn  # rich's own column of bytes is not used: items are what people wait for
+
+
+__all__ = ["TerminalProgress", "print_json", "print_pairs", "print_table", "size_text"]
 
 
 class _Rate(ProgressColumn):
@@ -110,13 +115,3 @@ def print_table(headings: list[str], rows: list[list[str]], *, right: tuple[int,
     if not console.is_terminal:
         console.width = 300
     console.print(table)
-
-
-def size_text(count: int) -> str:
-    """`1.4 MiB`."""
-    value = float(count)
-    for unit in ("B", "KiB", "MiB", "GiB"):
-        if value < 1024:
-            return f"{value:,.0f} {unit}" if unit == "B" else f"{value:,.1f} {unit}"
-        value /= 1024
-    return f"{value:,.1f} TiB"

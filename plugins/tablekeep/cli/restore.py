@@ -1,38 +1,201 @@
-"""`tablekeep restore BACKUP --to-table NAME`"""
+"""`tablekeep restore BACKUP --to-table NAME`; `tablekeep plan restore` takes the same options."""
 
 import argparse
+import sys
+from pathlib import Path
 
-from tablekeep.cli.command import DONE, UNVERIFIED, Context, Outcome
+from tablekeep.cli.command import DONE, FAILED, UNVERIFIED, Context, Outcome
 from tablekeep.cli.output import print_pairs
+from tablekeep.engine.backups.catalog import shelves
+from tablekeep.engine.backups.location import Shelf
+from tablekeep.engine.backups.s3 import S3Store
+from tablekeep.engine.clock import parse_utc
+from tablekeep.engine.dynamodb.reapply import SKIPPABLE
+from tablekeep.engine.errors import BadInputError, IntegrityError
+from tablekeep.engine.names import parse_s3
+from tablekeep.engine.prices import load_prices
+from tablekeep.engine.restore.file import restore_to_file
+from tablekeep.engine.restore.request import MODES, RestoreRequest
 from tablekeep.engine.restore.table import restore_table
 
-HELP = "restore a backup to a new table and prove it by content hash; an existing table is never touched"
+HELP = "restore a backup, or a part of it, to a table or a file, and prove it by content hash"
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("backup", metavar="BACKUP", help="the manifest's URI, from `tablekeep list`")
-    parser.add_argument("--to-table", required=True, metavar="NAME", help="the new table's name")
-    parser.add_argument("--max-wcu", type=float, metavar="N", help="write capacity units a second (default: no limit)")
+    add_request_options(parser)
+    parser.add_argument(
+        "--to-file", metavar="FILE", help="write DynamoDB JSON lines to this file instead (gzip when it ends in .gz)"
+    )
+    parser.add_argument("--plan", metavar="HASH", help="do only what `tablekeep plan restore` showed under this hash")
     parser.add_argument("--no-proof", action="store_true", help="do not read the table back; exit code 3")
+    parser.add_argument(
+        "--no-record",
+        action="store_true",
+        help="write nothing beside the backups; a restore that dies is not gone on with",
+    )
+
+
+def add_request_options(parser: argparse.ArgumentParser) -> None:
+    """What `plan restore` and `restore` share."""
+    parser.add_argument(
+        "backup",
+        metavar="BACKUP",
+        help="the manifest's URI, from `tablekeep list`; with --table the root of the backups",
+    )
+    parser.add_argument("--to-table", metavar="NAME", help="the table's name; new unless --mode says otherwise")
+    parser.add_argument(
+        "--table", metavar="NAME", help="take the newest verified backup of this table under BACKUP, s3://bucket/prefix"
+    )
+    parser.add_argument(
+        "--as-of",
+        metavar="TIME",
+        help="with --table: its newest state no later than this, 2026-11-23T02:00:00Z, increments folded in",
+    )
+    parser.add_argument(
+        "--mode", choices=MODES, default="new", help="what may be done to the table (default: new, it must not exist)"
+    )
+    parser.add_argument(
+        "--key", action="append", metavar="JSON", help="""only this item: '{"pk": "a", "sk": 1}'; may be repeated"""
+    )
+    parser.add_argument(
+        "--keys-file",
+        metavar="FILE",
+        help="only the items whose keys stand in this file, a JSON object a line; - for stdin",
+    )
+    parser.add_argument("--key-prefix", metavar="NAME=BEGINNING", help="only items whose key attribute begins so")
+    parser.add_argument(
+        "--where",
+        action="append",
+        default=[],
+        metavar="CONDITION",
+        help="""only items for which it holds: 'status = "open"'; may be repeated""",
+    )
+    parser.add_argument("--max-wcu", type=float, metavar="N", help="write capacity units a second (default: no limit)")
+    parser.add_argument("--max-usd", type=float, metavar="N", help="refuse what would cost more")
+    parser.add_argument("--ttl", action="store_true", help="switch expiry on, at last: expired items will vanish")
+    parser.add_argument(
+        "--without",
+        action="append",
+        default=[],
+        choices=SKIPPABLE,
+        metavar="SETTING",
+        help=f"leave settings out: {', '.join(SKIPPABLE)}",
+    )
+
+
+def request_of(args: argparse.Namespace, context: Context) -> RestoreRequest:
+    """The request that the options give.
+
+    :raises BadInputError: for what cannot be read.
+    """
+    shelf = None
+    if args.table:
+        shelf = _shelf(args, context)
+    elif args.as_of:
+        raise BadInputError("reading --as-of", "it needs --table", "give the root of the backups and --table NAME")
+    keys = list(args.key or [])
+    if args.keys_file:
+        keys += [line for line in _lines(args.keys_file) if line.strip()]
+    return RestoreRequest(
+        args.to_table or "to-file", None if shelf else args.backup, shelf, _time(args.as_of), args.mode,
+        tuple(keys) if args.key is not None or args.keys_file else None, args.key_prefix, tuple(args.where), args.max_wcu,
+        args.ttl, tuple(args.without), max_usd=args.max_usd,
+    )  # fmt: skip
+
+
+def _shelf(args: argparse.Namespace, context: Context) -> Shelf:
+    bucket, root = parse_s3(args.backup)
+    found = list(shelves(S3Store(context.clients, bucket), bucket, root, name=args.table))
+    if len(found) != 1:
+        why = "there are backups of several tables of this name" if found else "there are none there"
+        raise BadInputError(
+            f"looking for backups of {args.table} under {args.backup}", why, "name the backup by its manifest's URI"
+        )
+    return found[0]
+
+
+def _lines(name: str) -> list[str]:
+    try:
+        return sys.stdin.read().splitlines() if name == "-" else Path(name).read_text().splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadInputError(
+            f"reading the keys in {name}", str(error), "give a file with a JSON object a line"
+        ) from None
+
+
+def _time(text: str | None):  # type: ignore[no-untyped-def]
+    try:
+        return parse_utc(text) if text else None
+    except ValueError as error:
+        raise BadInputError("reading --as-of", str(error), "for example --as-of 2026-11-23T02:00:00Z") from None
 
 
 def run(args: argparse.Namespace, context: Context) -> Outcome:
-    report = restore_table(
-        clients=context.clients, clock=context.clock, progress=context.progress, backup=args.backup, to_table=args.to_table,
-        max_wcu=args.max_wcu, prove=not args.no_proof, actor=context.actor, run=context.run,
-    )  # fmt: skip
+    if bool(args.to_file) == bool(args.to_table):
+        raise BadInputError(
+            "restoring", "give either --to-table or --to-file", "for example --to-table orders-restored"
+        )
+    request = request_of(args, context)
+    if args.to_file:
+        written = restore_to_file(request, Path(args.to_file), clients=context.clients, progress=context.progress)
+        return Outcome(DONE, written.as_dict())
+    try:
+        report = restore_table(
+            request, clients=context.clients, clock=context.clock, progress=context.progress, actor=context.actor, run=context.run,
+            plan_hash=args.plan, prove=not args.no_proof, record=not args.no_record, prices=load_prices(),
+        )  # fmt: skip
+    except IntegrityError as error:
+        if hasattr(error, "report"):
+            return Outcome(FAILED, error.report.as_dict() | {"error": error.as_dict()})
+        raise
+    if report.settings_differ:
+        return Outcome(FAILED, report.as_dict())
     return Outcome(DONE if report.proved else UNVERIFIED, report.as_dict())
 
 
 def tell(outcome: Outcome) -> None:
     document = outcome.document
+    if "file" in document:
+        print_pairs(
+            [
+                ("file", document["file"]),
+                ("items", f"{document['items']:,}"),
+                ("proved", f"yes: content hash {document['content_hash']}"),
+            ]
+        )
+        return
+    failed = document.get("error")
     phases = ", ".join(f"{name} {seconds:.1f} s" for name, seconds in document["phases"].items())
     lines: list[tuple[str, object]] = [
         ("table", document["table"]),
-        ("items", f"{document['items']:,}"),
-        ("proved", f"yes: content hash {document['content_hash']}" if document["proved"] else "UNVERIFIED"),
-        ("took", f"{document['seconds']:.1f} s: {phases}"),
-        ("indexes", ", ".join(document["indexes"]) or "none"),
+        ("items", f"{document['items']:,}{_counts(document)}"),
     ]
-    lines += [("not restored", f"{one['name']}: {one['why']}. {one['command']}") for one in document["not_restored"]]
+    if failed:
+        lines.append(("proved", f"NO: {failed['why']}"))
+    else:
+        lines.append(
+            ("proved", f"yes: content hash {document['content_hash']}" if document["proved"] else "UNVERIFIED")
+        )
+    lines.append(("took", f"{document['seconds']:.1f} s: {phases}"))
+    if document["mode"] == "new":
+        lines.append(("indexes", ", ".join(document["indexes"]) or "none"))
+    if document["replaced"]:
+        lines.append(("replaced", f"{document['replaced']:,} items; they lie in {document['replaced_at']}*"))
+    lines += [
+        ("not restored", f"{one['name']}: {one['why']}. {one['command']}".rstrip()) for one in document["not_restored"]
+    ]
+    lines += [
+        ("DIFFERS", f"{one['name']}: {one['actual']} instead of {one['expected']}")
+        for one in document["settings"]
+        if not one["told"]
+    ]
+    lines += [("differs", f"key {one['key']}: {one['state']}") for one in document["differing"] if failed]
+    if failed:
+        lines.append(("what to do", failed["todo"]))
     print_pairs(lines)
+
+
+def _counts(document: dict[str, int]) -> str:
+    if document["mode"] in ("new", "empty"):
+        return ""
+    return f": {document['written']:,} written, {document['equal']:,} there already, {document['kept']:,} kept as they are in the table"

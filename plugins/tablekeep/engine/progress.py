@@ -34,3 +34,13 @@ class NoProgress:
 
     def note(self, text: str) -> None:
         return None
+
+
+def size_text(count: int) -> str:
+    """`1.4 MiB`."""
+    value = float(count)
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if value < 1024:
+            return f"{value:,.0f} {unit}" if unit == "B" else f"{value:,.1f} {unit}"
+        value /= 1024
+    return f"{value:,.1f} TiB"

@@ -152,9 +152,10 @@ class Server:
     def operations(self, name: str) -> list[Call]:
         return [call for call in self.calls if call.operation == name]
 
-    def clients(self) -> SessionClients:
+    def clients(self, *services: str) -> SessionClients:
+        """Clients of DynamoDB, and of further services, that are answered here."""
         session = boto3.session.Session("AKIDEXAMPLE", "secret", region_name="eu-west-1")
-        return SessionClients(session, endpoints={"dynamodb": self.url})
+        return SessionClients(session, endpoints=dict.fromkeys(("dynamodb", *services), self.url))
 
     def wire(self) -> WireClient:
         return WireClient(self.clients())

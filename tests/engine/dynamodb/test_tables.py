@@ -2,6 +2,7 @@
 
 import copy
 import itertools
+import json
 from typing import Any
 
 import pytest
@@ -9,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tablekeep.engine.clients import SessionClients
-from tablekeep.engine.dynamodb.reapply import NotRestored, reapply_settings
+from tablekeep.engine.dynamodb.profile import compare_settings
+from tablekeep.engine.dynamodb.reapply import SKIPPABLE, NotRestored, reapply_settings
 from tablekeep.engine.dynamodb.settings import TableSettings, read_settings
 from tablekeep.engine.dynamodb.tables import (
     CREATION_TAG,
@@ -29,6 +31,7 @@ from tests.engine.dynamodb.scripted import Call, Notes, Reply, TestClock, error,
 from tests.tables import clients
 
 KEY = "arn:aws:kms:eu-west-1:210987654321:key/k"
+STREAM = "arn:aws:kinesis:eu-west-1:210987654321:stream/changes"
 PREFIX = "tablekeep-drill-"
 
 TABLE: dict[str, Any] = {
@@ -222,21 +225,29 @@ def test_a_table_is_built_again_indexes_last(local_aws: Any, source: TableSettin
     assert recovery["PointInTimeRecoveryDescription"]["RecoveryPeriodInDays"] == 9
     assert done.tags["team"] == "shop"
     assert done.tags[RUN_TAG] == "run-1", "the source's own run tag is not taken over"
-    assert [entry.name for entry in missing] == ["expiry of items (TTL)", "deletion protection"]
+    assert done.description["DeletionProtectionEnabled"]
+    assert [entry.name for entry in missing] == ["expiry of items (TTL)"]
+    assert [one.name for one in compare_settings(source, done, told=missing) if not one.told] == []
+    database.update_table(TableName=created.name, DeletionProtectionEnabled=False)
+    again = read_settings(clients(), created.name)
+    (found,) = [one for one in compare_settings(source, again, told=missing) if not one.told]
+    assert (found.name, found.expected, found.actual) == ("deletion protection", True, False)
     assert "update-time-to-live --region us-east-1 --table-name tablekeep-drill-orders" in missing[0].command
 
 
 def test_expiry_only_when_asked_and_what_is_not_asked_is_listed(source: TableSettings) -> None:
     created = create(source)
     missing = reapply_settings(
-        clients(), source, created, clock=TestClock(), ttl=True, tags=False, point_in_time_recovery=False, stream=False
+        clients(), source, created, clock=TestClock(), ttl=True, skip=("tags", "point-in-time-recovery", "stream")
     )
     done = read_settings(clients(), created.name)
     assert (done.ttl_attribute, done.stream_view, done.point_in_time_recovery) == ("expires", None, False)
     assert "team" not in done.tags
-    assert [entry.name for entry in missing] == ["tags", "stream", "point-in-time recovery", "deletion protection"]
+    assert [entry.name for entry in missing] == ["tags", "stream", "point-in-time recovery"]
     assert all(entry.command.startswith("aws dynamodb ") for entry in missing)
     assert missing[0].as_dict()["why"] == "not asked for"
+    with pytest.raises(BadInputError, match="streams is no group"):
+        reapply_settings(clients(), source, created, clock=TestClock(), skip=["streams"])
 
 
 def test_an_existing_table_is_never_touched(local_aws: Any, source: TableSettings) -> None:
@@ -313,15 +324,15 @@ class Service:
     def __call__(self, call: Call) -> Reply:
         if call.operation == "DescribeTable":
             step = self.steps[min(next(self.turn), len(self.steps) - 1)]
-            return Reply({"Table": {**TABLE, "TableName": "new", "GlobalSecondaryIndexes": [], **step}})
+            return Reply({"Table": {**TABLE, "TableName": "new", "TableArn": CREATED.arn, "GlobalSecondaryIndexes": [], **step}})
         if call.operation == "ListTagsOfResource":
             return Reply({"Tags": [{"Key": key, "Value": value} for key, value in self.tags.items()]})
         if call.operation == "CreateTable":
             return error("ResourceInUseException", "Table already exists: new")
-        return Reply({"TableDescription": {**TABLE, "TableName": "new"}})
+        return Reply({"TableDescription": {**TABLE, "TableName": "new", "TableArn": CREATED.arn}})
 
 
-CREATED = CreatedTable("new", "id-1", TABLE["TableArn"], "eu-west-1", "run-1")
+CREATED = CreatedTable("new", "id-1", TABLE["TableArn"].replace("orders", "new"), "eu-west-1", "run-1")
 
 
 def test_waiting_lasts_until_table_and_indexes_are_active() -> None:
@@ -415,14 +426,18 @@ def reapplied(
 ) -> tuple[tuple[NotRestored, ...], list[Call], TestClock]:
     clock = TestClock()
     with serving(script) as server:
-        return reapply_settings(server.clients(), settings, CREATED, clock=clock, **more), server.calls, clock
+        given = server.clients("application-autoscaling")
+        return reapply_settings(given, settings, CREATED, clock=clock, **more), server.calls, clock
 
 
 def test_limits_of_on_demand_capacity_come_after_the_load() -> None:
     missing, calls, _ = reapplied(settings_of(**ON_DEMAND), Service({}))
-    (update, _) = [call.json for call in calls if call.operation == "UpdateTable"]
-    assert update == {"TableName": "new", "OnDemandThroughput": {"MaxReadRequestUnits": 100}}
-    assert "on-demand throughput limits" not in [entry.name for entry in missing]
+    updates = [call.json for call in calls if call.operation == "UpdateTable"]
+    assert updates[0] == {"TableName": "new", "OnDemandThroughput": {"MaxReadRequestUnits": 100}}
+    assert updates[1]["WarmThroughput"] == {"ReadUnitsPerSecond": 12000, "WriteUnitsPerSecond": 4000}
+    assert updates[-1] == {"TableName": "new", "DeletionProtectionEnabled": True}, "last: a failed restore can be deleted"
+    assert not {"on-demand throughput limits", "warm throughput"} & {entry.name for entry in missing}
+    missing, _, _ = reapplied(settings_of(**ON_DEMAND), Service({}), skip=["warm-throughput"])
     assert [entry.command for entry in missing if entry.name == "warm throughput"] == [
         "aws dynamodb update-table --region eu-west-1 --table-name new --warm-throughput "
         """'{"ReadUnitsPerSecond": 12000, "WriteUnitsPerSecond": 4000}'"""
@@ -492,36 +507,65 @@ def test_point_in_time_recovery_waits_for_a_new_table_but_not_for_ever() -> None
     assert 300 <= clock.monotonic() < 310
 
 
-def test_everything_that_is_not_restored_is_listed() -> None:
-    answers = {
-        "GetResourcePolicy": {"answer": {"Policy": '{"Statement": "it\'s"}'}},
-        "DescribeKinesisStreamingDestination": {"answer": {"KinesisDataStreamDestinations": [{"StreamArn": "arn:stream", "DestinationStatus": "ACTIVE"}]}},
-        "DescribeContributorInsights": {"answer": {"ContributorInsightsStatus": "ENABLED"}},
-        "DescribeContributorInsights/index/by_g": {"answer": {"ContributorInsightsStatus": "ENABLED"}},
-        "DescribeContributorInsights/index/by_h": {"refused": "AccessDeniedException"},
-        "application-autoscaling:DescribeScalableTargets": {"answer": {"ScalableTargets": [
-            {"ResourceId": "table/orders/index/by_g", "ScalableDimension": "dynamodb:index:WriteCapacityUnits", "MinCapacity": 1, "MaxCapacity": 9}]}},
-    }  # fmt: skip
-    settings = settings_of(answers, Replicas=[{"RegionName": "us-east-1"}], VectorIndexes=[{"IndexName": "v"}], Empty=[], SSEDescription={"Status": "ENABLED", "KMSMasterKeyArn": KEY.replace("eu-west-1", "us-east-2")}, without=("StreamSpecification",))  # fmt: skip
-    missing, _, _ = reapplied(settings, Service({}))
+ATTACHED: dict[str, Any] = {
+    "GetResourcePolicy": {"answer": {"Policy": ""}},
+    "DescribeKinesisStreamingDestination": {"answer": {"KinesisDataStreamDestinations": [
+        {"StreamArn": STREAM, "DestinationStatus": "ACTIVE"}, {"StreamArn": "arn:aws:kinesis:us-east-2:1:stream/x", "DestinationStatus": "ACTIVE"}]}},
+    "DescribeContributorInsights": {"answer": {"ContributorInsightsStatus": "ENABLED"}},
+    "DescribeContributorInsights/index/by_g": {"answer": {"ContributorInsightsStatus": "ENABLED"}},
+    "DescribeContributorInsights/index/by_h": {"refused": "AccessDeniedException"},
+    "application-autoscaling:DescribeScalableTargets": {"answer": {"ScalableTargets": [
+        {"ResourceId": "table/orders/index/by_g", "ScalableDimension": "dynamodb:index:WriteCapacityUnits", "MinCapacity": 1, "MaxCapacity": 9,
+         "RoleARN": "arn:linked"}]}},
+    "application-autoscaling:DescribeScalingPolicies": {"answer": {"ScalingPolicies": [
+        {"ResourceId": "table/orders/index/by_g", "ScalableDimension": "dynamodb:index:WriteCapacityUnits", "PolicyName": "p", "PolicyARN": "a",
+         "PolicyType": "TargetTrackingScaling", "TargetTrackingScalingPolicyConfiguration": {"TargetValue": 70.0}}]}},
+}  # fmt: skip
+WRITES_OF_INDEX = "dynamodb:index:WriteCapacityUnits of table/new/index/by_g"
+
+
+def attached() -> TableSettings:
+    settings = settings_of()
+    answers = copy.deepcopy(ATTACHED)
+    answers["GetResourcePolicy"]["answer"]["Policy"] = json.dumps({"Statement": f"it's {settings.arn}"})
+    return settings_of(
+        answers, Replicas=[{"RegionName": "us-east-1"}], VectorIndexes=[{"IndexName": "v"}], Empty=[],
+        SSEDescription={"Status": "ENABLED", "KMSMasterKeyArn": KEY.replace("eu-west-1", "us-east-2")}, without=("StreamSpecification",),
+    )  # fmt: skip
+
+
+def test_what_is_attached_to_a_table_is_attached_again() -> None:
+    _, calls, _ = reapplied(attached(), Service({}))
+    sent = {(call.operation, call.json.get("IndexName")): call.json for call in calls}
+    assert sent["PutResourcePolicy", None]["ResourceArn"] == CREATED.arn
+    assert json.loads(sent["PutResourcePolicy", None]["Policy"]) == {"Statement": f"it's {CREATED.arn}"}
+    assert sent["EnableKinesisStreamingDestination", None]["StreamArn"] == STREAM
+    assert ("UpdateContributorInsights", None) in sent
+    assert ("UpdateContributorInsights", "by_g") in sent
+    target = sent["RegisterScalableTarget", None]
+    assert (target["ResourceId"], target["MaxCapacity"]) == ("table/new/index/by_g", 9)
+    assert "RoleARN" not in target, "the service makes its own"
+    policy = sent["PutScalingPolicy", None]
+    assert policy["TargetTrackingScalingPolicyConfiguration"] == {"TargetValue": 70.0}
+    order = [call.operation for call in calls]
+    assert order.index("RegisterScalableTarget") < order.index("PutScalingPolicy")
+
+
+def test_what_cannot_be_restored_is_listed_with_the_command_for_it() -> None:
+    groups = [one for one in SKIPPABLE if one not in ("tags", "stream", "point-in-time-recovery", "deletion-protection")]
+    missing, _, _ = reapplied(attached(), Service({}), skip=groups)
     found = {entry.name: entry for entry in missing}
-    assert list(found) == [
-        "deletion protection",
-        "customer managed key",
-        "global table replicas",
-        "resource policy",
-        "Kinesis streaming destination",
-        "contributor insights",
-        "contributor insights of index by_g",
-        "auto scaling of dynamodb:index:WriteCapacityUnits of table/new/index/by_g",
-        "VectorIndexes",
-        "DescribeContributorInsights/index/by_h",
-    ]
+    assert set(found) == {
+        "customer managed key", "replica in us-east-1", "resource policy", "Kinesis streaming destination", "contributor insights",
+        "contributor insights of index by_g", f"auto scaling of {WRITES_OF_INDEX}", f"scaling policy of {WRITES_OF_INDEX}",
+        "VectorIndexes", "DescribeContributorInsights/index/by_h", "warm throughput",
+    }  # fmt: skip
     assert "UNKNOWN" in found["VectorIndexes"].why
     assert "AccessDeniedException" in found["DescribeContributorInsights/index/by_h"].why
     assert "--index-name by_g" in found["contributor insights of index by_g"].command
-    assert "it" in found["resource policy"].command
     assert "'\"'\"'" in found["resource policy"].command, "quoted for a shell"
-    assert found["auto scaling of dynamodb:index:WriteCapacityUnits of table/new/index/by_g"].command.startswith(
-        "aws application-autoscaling "
+    assert "--replica-updates" in found["replica in us-east-1"].command
+    assert found[f"auto scaling of {WRITES_OF_INDEX}"].command.startswith(
+        "aws application-autoscaling register-scalable-target --region eu-west-1 --service-namespace dynamodb"
     )
+

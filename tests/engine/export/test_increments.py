@@ -19,6 +19,7 @@ from tablekeep.engine.export.merge import confirm_merge, merge_backups
 from tablekeep.engine.items.changes import parse_change
 from tablekeep.engine.progress import NoProgress
 from tablekeep.engine.restore.compare import compare
+from tablekeep.engine.restore.request import RestoreRequest
 from tablekeep.engine.restore.table import restore_table
 from tests.past import ID, NIGHT, StandingClock, hash_of, put, recovery
 from tests.tables import BUCKET, ROOT, clients, export, for_boto, make_bucket, make_table, orders
@@ -282,7 +283,7 @@ def test_an_increment_is_no_table(chained: StandingClock) -> None:
     store = S3Store(clients(), BUCKET)
     assert newest_verified(store, SHELF) is None
     for use in (
-        lambda: restore_table(backup=made.backup, to_table="again", **common(chained)),
+        lambda: restore_table(RestoreRequest("again", made.backup), **common(chained)),
         lambda: compare(clients=clients(), clock=chained, progress=NoProgress(), left=made.backup, right="orders"),
     ):
         with pytest.raises(BadInputError, match="tablekeep merge"):

@@ -10,7 +10,9 @@ from tablekeep.engine.clock import SystemClock
 from tablekeep.engine.errors import BadInputError, IntegrityError
 from tablekeep.engine.progress import NoProgress
 from tablekeep.engine.restore.compare import Comparison, compare
-from tablekeep.engine.restore.table import RestoreReport, restore_table
+from tablekeep.engine.restore.report import RestoreReport
+from tablekeep.engine.restore.request import RestoreRequest
+from tablekeep.engine.restore.table import restore_table
 from tests.tables import clients, export, make_bucket, make_table, orders
 
 
@@ -20,16 +22,19 @@ def aws(local_aws: Any) -> Any:
     return local_aws
 
 
-def restore(backup: str, to_table: str, **more: Any) -> RestoreReport:
+RUN = ("plan_hash", "prices", "tags", "prove", "record")
+
+
+def restore(backup: str | None, to_table: str, **more: Any) -> RestoreReport:
+    run = {name: more.pop(name) for name in RUN if name in more}
     return restore_table(
+        RestoreRequest(to_table, backup, **more),
         clients=clients(),
         clock=SystemClock(),
         progress=NoProgress(),
-        backup=backup,
-        to_table=to_table,
         actor="test",
         run="test-run",
-        **more,
+        **run,
     )
 
 

@@ -17,11 +17,17 @@ from tablekeep.engine.names import check_table_name, parse_s3
 from tablekeep.engine.prices import Prices
 from tablekeep.engine.progress import Progress
 from tablekeep.engine.restore.plan import write_units
+from tablekeep.engine.restore.request import RestoreRequest
 from tablekeep.engine.restore.table import restore_table
 
 PREFIX = "tablekeep-drill-"
 """Every scratch table's name begins so; nothing else is ever deleted."""
 DRILL_TAG = "tablekeep:drill"
+NOT_EXERCISED = (
+    "tags", "warm-throughput", "auto-scaling", "contributor-insights", "kinesis", "resource-policy", "point-in-time-recovery",
+    "deletion-protection",
+)  # fmt: skip
+"""Settings that a scratch table goes without: they cost money, wake other systems, open access or outlive the table."""
 
 
 @dataclass(frozen=True)
@@ -94,7 +100,9 @@ def run_drill(
     began, started = clock.monotonic(), clock.now()
     shelf, manifest = _newest(store, bucket, root, table)
     if prices and (
-        over := prices.over_limit(write_units(manifest) / 1e6 * prices.write_request_units_million, max_usd)
+        over := prices.over_limit(
+            write_units(manifest.items, manifest.raw_bytes) / 1e6 * prices.write_request_units_million, max_usd
+        )
     ):
         raise BadInputError(f"drilling {manifest.uri}", over, "raise the limit")
     scratch = f"{PREFIX}{re.sub('[^A-Za-z0-9_.-]', '-', table)[:200]}-{clock.token(4)}"
@@ -104,9 +112,10 @@ def run_drill(
     )  # fmt: skip
     report.rpo_seconds = round((started - manifest.consistent[0]).total_seconds(), 3)
     try:
+        request = RestoreRequest(scratch, manifest.uri, max_wcu=max_wcu, skip_settings=NOT_EXERCISED)
         restored = restore_table(
-            clients=clients, clock=clock, progress=progress, backup=manifest.uri, to_table=scratch, max_wcu=max_wcu, actor=actor,
-            run=run, tags={DRILL_TAG: run}, record=False, reapply=False, backup_clients=backup_clients,
+            request, clients=clients, clock=clock, progress=progress, actor=actor, run=run, tags={DRILL_TAG: run}, record=False,
+            backup_clients=backup_clients, prices=prices,
         )  # fmt: skip
         report.items, report.content_hash, report.proved, report.phases = (
             restored.items,

@@ -1,8 +1,8 @@
-"""After a load: the settings that can be set again without harm are; the others are listed with the command that sets them."""
+"""After a load: the settings of the source are set on the new table; what cannot be set is listed with the command that does it."""
 
 import json
 import shlex
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -12,7 +12,7 @@ from tablekeep.engine.clients import SessionClients, error_code, translate
 from tablekeep.engine.clock import Clock
 from tablekeep.engine.dynamodb.settings import TableSettings
 from tablekeep.engine.dynamodb.tables import CreatedTable, await_active, customer_key, on_demand_limits
-from tablekeep.engine.errors import TablekeepError
+from tablekeep.engine.errors import BadInputError, TablekeepError
 from tablekeep.engine.progress import NoProgress, Progress
 
 KNOWN = {
@@ -22,6 +22,12 @@ KNOWN = {
     "TableClassSummary", "DeletionProtectionEnabled", "OnDemandThroughput", "WarmThroughput",
 }  # fmt: skip
 """Fields of DescribeTable that this version restores, reports, or knows to be no setting. Others are reported as UNKNOWN."""
+
+SKIPPABLE = (
+    "tags", "on-demand-limits", "warm-throughput", "auto-scaling", "stream", "contributor-insights", "kinesis", "resource-policy",
+    "point-in-time-recovery", "deletion-protection",
+)  # fmt: skip
+"""Groups of settings that a restore may leave out, in the order in which they are set. Expiry (TTL) is left out unless asked for."""
 
 PITR_SECONDS = 300.0
 """How long a new table may answer ContinuousBackupsUnavailableException."""
@@ -43,6 +49,72 @@ class NotRestored:
         return asdict(self)
 
 
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One setting that is to be set.
+
+    :ivar group: of `SKIPPABLE`, or `ttl`. :ivar command: what a person would type. :ivar apply: sets it.
+    """
+
+    group: str
+    name: str
+    command: str
+    apply: Callable[["_Work"], object]
+
+
+@dataclass(frozen=True, slots=True)
+class _Work:
+    clients: SessionClients
+    created: CreatedTable
+    clock: Clock
+    progress: Progress
+
+    @property
+    def database(self) -> Any:
+        return self.clients.client("dynamodb", self.created.region)
+
+    @property
+    def scaling(self) -> Any:
+        return self.clients.client("application-autoscaling", self.created.region)
+
+    def update(self, **change: Any) -> None:
+        self.database.update_table(TableName=self.created.name, **change)
+        await_active(self.clients, self.created, clock=self.clock, progress=self.progress)
+
+
+@dataclass(frozen=True)
+class SettingsPlan:
+    """What will be set on the new table, and what will be missing there."""
+
+    steps: tuple[Step, ...]
+    missing: tuple[NotRestored, ...]
+
+
+def plan_settings(
+    settings: TableSettings, target: CreatedTable, *, ttl: bool = False, skip: Collection[str] = ()
+) -> SettingsPlan:
+    """Says what `reapply_settings` would do; calls nothing.
+
+    :param target: the new table; before it is there, its name, ARN and Region will do.
+    :param ttl: items that have expired meanwhile may go: expiry is switched on. :param skip: groups of `SKIPPABLE` to leave out.
+    :raises BadInputError: for an unknown group.
+    """
+    if unknown := sorted(set(skip) - set(SKIPPABLE)):
+        raise BadInputError(
+            "restoring settings", f"{unknown[0]} is no group of settings", f"name one of {', '.join(SKIPPABLE)}"
+        )
+    steps, missing = list[Step](), list[NotRestored]()
+    for step in _steps(settings, target):
+        if step.group == "ttl" and not ttl:
+            why = "left off, because it would delete restored items that have expired meanwhile"
+            missing.append(NotRestored(step.name, why, step.command))
+        elif step.group in skip:
+            missing.append(NotRestored(step.name, "not asked for", step.command))
+        else:
+            steps.append(step)
+    return SettingsPlan(tuple(steps), (*missing, *_impossible(settings, target)))
+
+
 def reapply_settings(
     clients: SessionClients,
     settings: TableSettings,
@@ -50,31 +122,30 @@ def reapply_settings(
     *,
     clock: Clock,
     ttl: bool = False,
-    tags: bool = True,
-    point_in_time_recovery: bool = True,
-    stream: bool = True,
+    skip: Collection[str] = (),
     progress: Progress | None = None,
 ) -> tuple[NotRestored, ...]:
-    """Sets tags, limits of on-demand capacity, stream, point-in-time recovery and, only when asked, the expiry of items.
-
-    Expiry would delete restored items that have expired since, so it is left off by default. A setting that cannot be set is
-    listed, not raised: the items are there, and the restore is not undone for a tag.
+    """Sets what `plan_settings` names. A setting that is refused is listed, not raised: the items are there, and the restore is
+    not undone for a tag. A setting that is there already is set again: a second try does no harm.
 
     :returns: everything of the source that the new table lacks.
     """
-    work = _Reapply(clients, settings, created, clock, progress or NoProgress())
-    work.tags(wanted=tags)
-    work.on_demand_limits()
-    work.stream(wanted=stream)
-    work.recovery(wanted=point_in_time_recovery)
-    work.expiry(wanted=ttl)
-    work.missing += not_restorable(settings, created)
-    return tuple(work.missing)
+    work = _Work(clients, created, clock, progress or NoProgress())
+    plan = plan_settings(settings, created, ttl=ttl, skip=skip)
+    refused = []
+    for step in plan.steps:
+        try:
+            step.apply(work)
+        except (botocore.exceptions.ClientError, botocore.exceptions.BotoCoreError, TablekeepError) as error:
+            failure = translate(error, f"setting {step.name} of table {created.name}")
+            work.progress.note(str(failure))
+            refused.append(NotRestored(step.name, failure.why, step.command))
+    return (*refused, *plan.missing)
 
 
-def aws(created: CreatedTable, verb: str, **options: Any) -> str:
+def aws(target: CreatedTable, verb: str, *, service: str = "dynamodb", **options: Any) -> str:
     """An AWS CLI command about the table; dictionaries and lists as JSON."""
-    words = ["aws", "dynamodb", verb, "--region", created.region]
+    words = ["aws", service, verb, "--region", target.region]
     for name, value in options.items():
         words.append("--" + name.replace("_", "-"))
         if value is not True:
@@ -82,144 +153,216 @@ def aws(created: CreatedTable, verb: str, **options: Any) -> str:
     return shlex.join(words)
 
 
-class _Reapply:
-    def __init__(
-        self, clients: SessionClients, settings: TableSettings, created: CreatedTable, clock: Clock, progress: Progress
-    ) -> None:
-        self._clients, self._settings, self._created, self._clock, self._progress = (
-            clients,
-            settings,
-            created,
-            clock,
-            progress,
+def _steps(settings: TableSettings, target: CreatedTable) -> Iterator[Step]:
+    name, description = target.name, settings.description
+    own = {key: value for key, value in settings.tags.items() if not key.startswith(("aws:", "tablekeep:"))}
+    if pairs := [{"Key": key, "Value": value} for key, value in sorted(own.items())]:
+        command = aws(target, "tag-resource", resource_arn=target.arn, tags=pairs)
+        yield Step(
+            "tags", "tags", command, lambda work: work.database.tag_resource(ResourceArn=work.created.arn, Tags=pairs)
         )
-        self._database = clients.client("dynamodb", created.region)
-        self.missing: list[NotRestored] = []
-
-    def tags(self, *, wanted: bool) -> None:
-        arn = self._created.arn
-        own = {
-            name: value for name, value in self._settings.tags.items() if not name.startswith(("aws:", "tablekeep:"))
-        }
-        for name in sorted(name for name in self._settings.tags if name.startswith("aws:")):
-            self.missing.append(NotRestored(f"tag {name}", "tags of AWS cannot be set by callers"))
-        pairs = [{"Key": name, "Value": value} for name, value in sorted(own.items())]
-        if pairs:
-            command = aws(self._created, "tag-resource", resource_arn=arn, tags=pairs)
-            self._set("tags", command, wanted, lambda: self._database.tag_resource(ResourceArn=arn, Tags=pairs))
-
-    def on_demand_limits(self) -> None:
-        limits = on_demand_limits(self._settings.description) if self._settings.capacity is None else {}
-        if limits:
-            command = aws(self._created, "update-table", table_name=self._created.name, on_demand_throughput=limits)
-            self._set("on-demand throughput limits", command, True, lambda: self._update(OnDemandThroughput=limits))
-
-    def stream(self, *, wanted: bool) -> None:
-        view = self._settings.stream_view
-        if view:
-            stream = {"StreamEnabled": True, "StreamViewType": view}
-            command = aws(self._created, "update-table", table_name=self._created.name, stream_specification=stream)
-            self._set("stream", command, wanted, lambda: self._update(StreamSpecification=stream))
-
-    def recovery(self, *, wanted: bool) -> None:
-        if not self._settings.point_in_time_recovery:
-            return
-        answer = self._settings.answer("DescribeContinuousBackups") or {}
+    if limits := on_demand_limits(description) if settings.capacity is None else {}:
+        yield _updated(
+            "on-demand-limits", "on-demand throughput limits", target, "on_demand_throughput", OnDemandThroughput=limits
+        )
+    if warm := warm_throughput(description):
+        yield _updated("warm-throughput", "warm throughput", target, "warm_throughput", WarmThroughput=warm)
+    yield from _scaling(settings, target)
+    if view := settings.stream_view:
+        stream = {"StreamEnabled": True, "StreamViewType": view}
+        yield Step(
+            "stream", "stream", aws(target, "update-table", table_name=name, stream_specification=stream),
+            lambda work: _enable_stream(work, stream),
+        )  # fmt: skip
+    yield from _attached(settings, target)
+    policy = (settings.answer("GetResourcePolicy") or {}).get("Policy")
+    if policy and settings.account == _account(target):
+        # the source's ARN stands in it, and the service takes no policy that names another table
+        text = str(policy).replace(settings.arn, target.arn)
+        command = aws(target, "put-resource-policy", resource_arn=target.arn, policy=text)
+        yield Step(
+            "resource-policy", "resource policy", command,
+            lambda work: work.database.put_resource_policy(ResourceArn=work.created.arn, Policy=text),
+        )  # fmt: skip
+    if settings.point_in_time_recovery:
+        answer = settings.answer("DescribeContinuousBackups") or {}
         described = answer["ContinuousBackupsDescription"]["PointInTimeRecoveryDescription"]
-        specification: dict[str, Any] = {"PointInTimeRecoveryEnabled": True}
+        recovery: dict[str, Any] = {"PointInTimeRecoveryEnabled": True}
         if "RecoveryPeriodInDays" in described:
-            specification["RecoveryPeriodInDays"] = described["RecoveryPeriodInDays"]
-        name = self._created.name
+            recovery["RecoveryPeriodInDays"] = described["RecoveryPeriodInDays"]
         command = aws(
-            self._created,
-            "update-continuous-backups",
-            table_name=name,
-            point_in_time_recovery_specification=specification,
+            target, "update-continuous-backups", table_name=name, point_in_time_recovery_specification=recovery
         )
-        self._set("point-in-time recovery", command, wanted, lambda: self._enable_recovery(specification))
-
-    def expiry(self, *, wanted: bool) -> None:
-        attribute = self._settings.ttl_attribute
-        if attribute:
-            name, expiry = self._created.name, {"Enabled": True, "AttributeName": attribute}
-            command = aws(self._created, "update-time-to-live", table_name=name, time_to_live_specification=expiry)
-            why = "left off, because it would delete restored items that have expired meanwhile"
-            self._set(
-                "expiry of items (TTL)",
-                command,
-                wanted,
-                lambda: self._database.update_time_to_live(TableName=name, TimeToLiveSpecification=expiry),
-                why,
-            )
-
-    def _set(self, name: str, command: str, wanted: bool, call: Any, unwanted: str = "not asked for") -> None:
-        if not wanted:
-            self.missing.append(NotRestored(name, unwanted, command))
-            return
-        try:
-            call()
-        except (botocore.exceptions.ClientError, botocore.exceptions.BotoCoreError, TablekeepError) as error:
-            failure = translate(error, f"setting {name} of table {self._created.name}")
-            self._progress.note(str(failure))
-            self.missing.append(NotRestored(name, failure.why, command))
-
-    def _update(self, **change: Any) -> None:
-        self._database.update_table(TableName=self._created.name, **change)
-        await_active(self._clients, self._created, clock=self._clock, progress=self._progress)
-
-    def _enable_recovery(self, specification: dict[str, Any]) -> None:
-        started = self._clock.monotonic()
-        while True:
-            try:
-                self._database.update_continuous_backups(
-                    TableName=self._created.name, PointInTimeRecoverySpecification=specification
-                )
-                return
-            except botocore.exceptions.ClientError as error:
-                late = self._clock.monotonic() - started >= PITR_SECONDS
-                if error_code(error) != "ContinuousBackupsUnavailableException" or late:
-                    raise
-                self._clock.sleep(5)
-
-
-def not_restorable(settings: TableSettings, created: CreatedTable) -> Iterator[NotRestored]:
-    """What `reapply_settings` never sets: it costs, opens access, or belongs to other services."""
-    name, description = created.name, settings.description
+        yield Step(
+            "point-in-time-recovery", "point-in-time recovery", command, lambda work: _enable_recovery(work, recovery)
+        )
+    if attribute := settings.ttl_attribute:
+        expiry = {"Enabled": True, "AttributeName": attribute}
+        command = aws(target, "update-time-to-live", table_name=name, time_to_live_specification=expiry)
+        yield Step("ttl", "expiry of items (TTL)", command, lambda work: _enable_expiry(work, expiry))
     if description.get("DeletionProtectionEnabled"):
-        command = aws(created, "update-table", table_name=name, deletion_protection_enabled=True)
-        yield NotRestored("deletion protection", "left off until the restore is accepted", command)
+        yield _updated(
+            "deletion-protection",
+            "deletion protection",
+            target,
+            "deletion_protection_enabled",
+            DeletionProtectionEnabled=True,
+        )
+
+
+def _updated(group: str, name: str, target: CreatedTable, option: str, **change: Any) -> Step:
+    ((_, value),) = change.items()
+    command = aws(target, "update-table", table_name=target.name, **{option: value})
+    return Step(group, name, command, lambda work: work.update(**change))
+
+
+def _account(target: CreatedTable) -> str:
+    return target.arn.split(":")[4]
+
+
+def warm_throughput(described: dict[str, Any]) -> dict[str, Any]:
+    """Units a second that a table is prepared for, as a request takes them. Raising them is charged."""
+    warm = described.get("WarmThroughput") or {}
+    return {unit: warm[unit] for unit in ("ReadUnitsPerSecond", "WriteUnitsPerSecond") if unit in warm}
+
+
+def _enable_stream(work: _Work, stream: dict[str, Any]) -> None:
+    there = work.database.describe_table(TableName=work.created.name)["Table"].get("StreamSpecification") or {}
+    if not there.get("StreamEnabled"):  # the service refuses to enable it twice
+        work.update(StreamSpecification=stream)
+
+
+def _enable_expiry(work: _Work, expiry: dict[str, Any]) -> None:
+    there = work.database.describe_time_to_live(TableName=work.created.name)["TimeToLiveDescription"]
+    if there.get("TimeToLiveStatus") not in {"ENABLED", "ENABLING"}:
+        work.database.update_time_to_live(TableName=work.created.name, TimeToLiveSpecification=expiry)
+
+
+def _enable_recovery(work: _Work, recovery: dict[str, Any]) -> None:
+    started = work.clock.monotonic()
+    while True:
+        try:
+            work.database.update_continuous_backups(
+                TableName=work.created.name, PointInTimeRecoverySpecification=recovery
+            )
+            return
+        except botocore.exceptions.ClientError as error:
+            late = work.clock.monotonic() - started >= PITR_SECONDS
+            if error_code(error) != "ContinuousBackupsUnavailableException" or late:
+                raise
+            work.clock.sleep(5)
+
+
+def _attached(settings: TableSettings, target: CreatedTable) -> Iterator[Step]:
+    """Contributor insights, and streams to Kinesis, which follow the load: consumers do not get its items."""
+    name = target.name
+    for index in (None, *settings.global_indexes):
+        call = "DescribeContributorInsights" + (f"/index/{index}" if index else "")
+        if (settings.answer(call) or {}).get("ContributorInsightsStatus") in {"ENABLED", "ENABLING"}:
+            options = {"index_name": index} if index else {}
+            given = {"IndexName": index} if index else {}
+            command = aws(
+                target, "update-contributor-insights", table_name=name, **options, contributor_insights_action="ENABLE"
+            )
+            yield Step(
+                "contributor-insights", "contributor insights" + (f" of index {index}" if index else ""), command,
+                lambda work, given=given: work.database.update_contributor_insights(  # type: ignore[misc]
+                    TableName=work.created.name, ContributorInsightsAction="ENABLE", **given
+                ),
+            )  # fmt: skip
+    for arn in kinesis_streams(settings):
+        if arn.split(":")[3:5] == [target.region, _account(target)]:
+            yield Step(
+                "kinesis", "Kinesis streaming destination",
+                aws(target, "enable-kinesis-streaming-destination", table_name=name, stream_arn=arn),
+                lambda work, arn=arn: work.database.enable_kinesis_streaming_destination(  # type: ignore[misc]
+                    TableName=work.created.name, StreamArn=arn
+                ),
+            )  # fmt: skip
+
+
+def kinesis_streams(settings: TableSettings) -> list[str]:
+    """ARNs of the Kinesis streams to which changes go."""
+    answer = settings.answer("DescribeKinesisStreamingDestination") or {}
+    found = answer.get("KinesisDataStreamDestinations") or []
+    return [str(one["StreamArn"]) for one in found if one.get("DestinationStatus") == "ACTIVE"]
+
+
+_TARGET = ("ScalableDimension", "MinCapacity", "MaxCapacity")
+_POLICY = (
+    "PolicyName",
+    "ScalableDimension",
+    "PolicyType",
+    "TargetTrackingScalingPolicyConfiguration",
+    "StepScalingPolicyConfiguration",
+)
+_ACTION = (
+    "ScheduledActionName",
+    "Schedule",
+    "Timezone",
+    "ScalableDimension",
+    "StartTime",
+    "EndTime",
+    "ScalableTargetAction",
+)
+SCALING = (
+    ("register_scalable_target", "auto scaling", "DescribeScalableTargets", "ScalableTargets", _TARGET),
+    ("put_scaling_policy", "scaling policy", "DescribeScalingPolicies", "ScalingPolicies", _POLICY),
+    ("put_scheduled_action", "scheduled scaling", "DescribeScheduledActions", "ScheduledActions", _ACTION),
+)
+"""(the call that sets it, its name, the call that told it, the list in its answer, the members that a request takes)."""
+
+
+def _scaling(settings: TableSettings, target: CreatedTable) -> Iterator[Step]:
+    for call, word, told, listed, members in SCALING:
+        for entry in (settings.answer(f"application-autoscaling:{told}") or {}).get(listed) or []:
+            resource = str(entry["ResourceId"]).replace(f"table/{settings.table}", f"table/{target.name}", 1)
+            request = {"ServiceNamespace": "dynamodb", "ResourceId": resource}
+            request |= {member: entry[member] for member in members if entry.get(member) is not None}
+            options = {
+                _dashed(member): str(value) if isinstance(value, int) else value for member, value in request.items()
+            }
+            yield Step(
+                "auto-scaling", f"{word} of {entry['ScalableDimension']} of {resource}",
+                aws(target, call.replace("_", "-"), service="application-autoscaling", **options),
+                lambda work, call=call, request=request: getattr(work.scaling, call)(**request),  # type: ignore[misc]
+            )  # fmt: skip
+
+
+def _dashed(member: str) -> str:
+    return "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in member).lstrip("_")
+
+
+def _impossible(settings: TableSettings, target: CreatedTable) -> Iterator[NotRestored]:
+    """What no call of ours sets."""
+    name, description = target.name, settings.description
+    for tag in sorted(tag for tag in settings.tags if tag.startswith("aws:")):
+        yield NotRestored(f"tag {tag}", "tags of AWS cannot be set by callers")
     key = customer_key(settings)
-    if key is not None and key.split(":")[3] != created.region:
+    if key is not None and key.split(":")[3] != target.region:
+        why = f"the key is in Region {key.split(':')[3]}; the table uses the key of AWS"
+        encryption = {"Enabled": True, "SSEType": "KMS", "KMSMasterKeyId": "KEY"}
         yield NotRestored(
-            "customer managed key",
-            f"the key is in Region {key.split(':')[3]}; the table uses the key of AWS",
-            aws(
-                created,
-                "update-table",
-                table_name=name,
-                sse_specification={"Enabled": True, "SSEType": "KMS", "KMSMasterKeyId": "KEY"},
-            ),
+            "customer managed key", why, aws(target, "update-table", table_name=name, sse_specification=encryption)
         )
-    if description.get("Replicas"):
-        regions = ", ".join(sorted(str(replica["RegionName"]) for replica in description["Replicas"]))
+    regions = [str(replica["RegionName"]) for replica in description.get("Replicas") or []]
+    for region in sorted(set(regions) - {target.region}):
+        update = [{"Create": {"RegionName": region}}]
+        why = "a replica is charged, and a table that has had one cannot be deleted for a day: add it when the table is in service"
         yield NotRestored(
-            "global table replicas", f"a restored table stands alone; the source has replicas in {regions}"
-        )
-    if description.get("WarmThroughput") and settings.capacity is None:
-        warm = {unit: description["WarmThroughput"][unit] for unit in ("ReadUnitsPerSecond", "WriteUnitsPerSecond")
-                if unit in description["WarmThroughput"]}  # fmt: skip
-        yield NotRestored(
-            "warm throughput",
-            "raising it is charged",
-            aws(created, "update-table", table_name=name, warm_throughput=warm),
+            f"replica in {region}", why, aws(target, "update-table", table_name=name, replica_updates=update)
         )
     policy = (settings.answer("GetResourcePolicy") or {}).get("Policy")
-    if policy:
-        command = aws(created, "put-resource-policy", resource_arn=created.arn, policy=policy)
-        yield NotRestored(
-            "resource policy", "it grants access and names the source's ARN; read it before you set it", command
+    if policy and settings.account != _account(target):
+        command = aws(
+            target, "put-resource-policy", resource_arn=target.arn, policy=str(policy).replace(settings.arn, target.arn)
         )
-    yield from _attached(settings, created)
+        yield NotRestored("resource policy", "it was written for another account; read it before you set it", command)
+    for arn in kinesis_streams(settings):
+        if arn.split(":")[3:5] != [target.region, _account(target)]:
+            yield NotRestored(
+                "Kinesis streaming destination", f"the stream is in {' of account '.join(arn.split(':')[3:5])}"
+            )
     for field in sorted(set(description) - KNOWN):
         if description[field] not in (None, [], {}, ""):
             yield NotRestored(
@@ -227,42 +370,3 @@ def not_restorable(settings: TableSettings, created: CreatedTable) -> Iterator[N
             )
     for call, code in settings.not_known:
         yield NotRestored(call, f"not known: the service answered {code} when the backup was made")
-
-
-def _attached(settings: TableSettings, created: CreatedTable) -> Iterator[NotRestored]:
-    """Streams to Kinesis, contributor insights and auto scaling."""
-    name = created.name
-    destinations = (settings.answer("DescribeKinesisStreamingDestination") or {}).get(
-        "KinesisDataStreamDestinations"
-    ) or []
-    for destination in destinations:
-        if destination.get("DestinationStatus") == "ACTIVE":
-            command = aws(
-                created, "enable-kinesis-streaming-destination", table_name=name, stream_arn=destination["StreamArn"]
-            )
-            yield NotRestored(
-                "Kinesis streaming destination", "consumers would get the restored table's changes, too", command
-            )
-    for index in (None, *settings.global_indexes):
-        call = "DescribeContributorInsights" + (f"/index/{index}" if index else "")
-        if (settings.answer(call) or {}).get("ContributorInsightsStatus") in {"ENABLED", "ENABLING"}:
-            options: dict[str, Any] = {"index_name": index} if index else {}
-            command = aws(
-                created, "update-contributor-insights", table_name=name, **options, contributor_insights_action="ENABLE"
-            )
-            yield NotRestored(
-                "contributor insights" + (f" of index {index}" if index else ""), "it is charged", command
-            )
-    targets = (settings.answer("application-autoscaling:DescribeScalableTargets") or {}).get("ScalableTargets") or []
-    for target in targets:
-        resource = str(target["ResourceId"]).replace(f"table/{settings.table}", f"table/{name}", 1)
-        command = shlex.join(
-            ["aws", "application-autoscaling", "register-scalable-target", "--region", created.region,
-             "--service-namespace", "dynamodb", "--resource-id", resource, "--scalable-dimension", str(target["ScalableDimension"]),
-             "--min-capacity", str(target["MinCapacity"]), "--max-capacity", str(target["MaxCapacity"])]
-        )  # fmt: skip
-        yield NotRestored(
-            f"auto scaling of {target['ScalableDimension']} of {resource}",
-            "its target and policies belong to another service; the policies are in the backup's table.json",
-            command,
-        )

@@ -145,9 +145,12 @@ def create_table(
     tags: dict[str, str] | None = None,
     progress: Progress | None = None,
     timeout_seconds: float = 1800.0,
+    token: str | None = None,
 ) -> CreatedTable:
     """Creates a table like the described one, empty and without its global secondary indexes, and waits until it is ACTIVE.
 
+    :param token: of this creation, kept in the tag `tablekeep:creation`: a table that carries it already is the one that an earlier
+        try made, and is returned. Random when not given.
     :param run: kept in the table's tag `tablekeep:run`; without it nothing of ours deletes the table.
     :param tags: further tags, set at creation. The source's own come with `reapply_settings`.
     :raises BadInputError: when a table of that name exists.
@@ -156,7 +159,7 @@ def create_table(
     database = clients.client("dynamodb", region)
     where = database.meta.region_name
     what = f"creating table {name} in Region {where}"
-    token = clock.token(8)
+    token = token or clock.token(8)
     labels = {**(tags or {}), RUN_TAG: run, CREATION_TAG: token}
     request = creation_request(settings, name, region=where)
     request["Tags"] = [{"Key": key, "Value": value} for key, value in labels.items()]

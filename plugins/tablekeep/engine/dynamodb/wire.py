@@ -25,6 +25,7 @@ BATCH_GET_KEYS = 100
 BATCH_WRITE_BYTES = 16 * 1024 * 1024
 """BatchWriteItem's limits: puts a request, and bytes of a request."""
 
+CONDITION_FAILED = "ConditionalCheckFailedException"
 RETRYABLE = {"ReplicatedWriteConflictException", "RequestTimeout", "RequestTimeoutException", "ServiceUnavailable"}
 """Codes below 500 that are modelled as retryable, or name a time-out."""
 
@@ -85,6 +86,15 @@ class WriteAnswer:
     consumed: float
 
 
+@dataclass(frozen=True, slots=True)
+class PutAnswer:
+    """Whether the item was written, the item that was there before (wire JSON), write capacity units."""
+
+    written: bool
+    there: bytes | None
+    consumed: float
+
+
 class _Capacity(msgspec.Struct):
     CapacityUnits: float = 0.0
 
@@ -120,6 +130,12 @@ class _Write(msgspec.Struct):
     ConsumedCapacity: list[_Capacity] = []
 
 
+class _PutItem(msgspec.Struct):
+    Attributes: msgspec.Raw = msgspec.Raw()
+    ConsumedCapacity: _Capacity | None = None
+
+
+_put_decoder = msgspec.json.Decoder(_PutItem)
 _scan_decoder = msgspec.json.Decoder(_Scan)
 _get_decoder = msgspec.json.Decoder(_Get)
 _write_decoder = msgspec.json.Decoder(_Write)
@@ -225,6 +241,37 @@ class WireClient:
             unprocessed=[bytes(put.PutRequest.Item) for rest in answer.UnprocessedItems.values() for put in rest],
             consumed=sum(part.CapacityUnits for part in answer.ConsumedCapacity),
         )
+
+    def put(self, table: str, item: bytes, *, absent: str | None = None) -> PutAnswer:
+        """Puts one item.
+
+        :param item: its wire JSON. :param absent: name of the partition key: only where no item has the item's key.
+        """
+        condition = b',"ReturnValues":"ALL_OLD"'
+        if absent is not None:
+            condition = (
+                b',"ConditionExpression":"attribute_not_exists(#k)","ExpressionAttributeNames":{"#k":%b}'
+                b',"ReturnValuesOnConditionCheckFailure":"ALL_OLD"' % _text(absent)
+            )
+        request = b'{"TableName":%b,"Item":%b,"ReturnConsumedCapacity":"TOTAL"%b}' % (_text(table), item, condition)
+        what = f"writing an item to table {table}"
+        try:
+            body = self._raw.call("PutItem", {"TableName": table, "Item": {}}, request)
+        except (botocore.exceptions.ClientError, botocore.exceptions.BotoCoreError) as error:
+            if isinstance(error, botocore.exceptions.ClientError) and error_code(error) == CONDITION_FAILED:
+                there = error.response.get("Item")
+                return PutAnswer(False, msgspec.json.encode(there) if there else None, 0.0)  # bytes become base64
+            failure = classified(error, what, [item])
+        except botocore.parsers.ResponseParserError:
+            failure = TransientError(
+                what, "PutItem was answered by something that is not the service", "check the endpoint"
+            )
+        else:
+            answer = _decoded(_put_decoder, body, what)
+            old = bytes(answer.Attributes)
+            consumed = answer.ConsumedCapacity.CapacityUnits if answer.ConsumedCapacity else 0.0
+            return PutAnswer(True, old if old not in (b"", b"null", b"{}") else None, consumed)
+        raise failure  # outside of the except clause, as in `_call`
 
     def table_id(self, table: str) -> str:
         """The id that a table keeps for life and no other table gets, a later one of its name included."""

@@ -27,6 +27,7 @@ class WriteReport:
     :param consumed: write capacity units.
     :param resent: items that were sent again because the service had left them unprocessed.
     :param throttles: requests that were refused, or answered with unprocessed items.
+    :param equal, kept: items that were not written, because the same one, or another one, has their key.
     """
 
     items: int
@@ -34,6 +35,8 @@ class WriteReport:
     consumed: float
     resent: int
     throttles: int
+    equal: int = 0
+    kept: int = 0
 
 
 class BatchWriter:
@@ -68,6 +71,7 @@ class BatchWriter:
         self._batch_bytes = ENVELOPE_BYTES
         self._failure: BaseException | None = None
         self._accepted = self._written = self._requests = self._resent = self._throttles = 0
+        self._equal = self._kept = 0
         self._consumed = 0.0
         self.report: WriteReport | None = None
 
@@ -107,11 +111,14 @@ class BatchWriter:
             self._flush()
         self._pool.shutdown(wait=True)
         self._raise_failure()
-        if self._written != self._accepted:
+        done = self._written + self._equal + self._kept
+        if done != self._accepted:
             raise IntegrityError(
-                f"writing to table {self._table}", f"{self._accepted} items were put and {self._written} written"
+                f"writing to table {self._table}", f"{self._accepted} items were put and {done} written"
             )
-        self.report = WriteReport(self._written, self._requests, self._consumed, self._resent, self._throttles)
+        self.report = WriteReport(
+            self._written, self._requests, self._consumed, self._resent, self._throttles, self._equal, self._kept
+        )
         return self.report
 
     def __enter__(self) -> "BatchWriter":

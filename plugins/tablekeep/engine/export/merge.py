@@ -12,6 +12,7 @@ from typing import Any
 from tablekeep.engine.backups.catalog import DISPROOF, list_shelf, usable_sets
 from tablekeep.engine.backups.chains import CUT, Chain, chain, gap_text
 from tablekeep.engine.backups.changed import ChangedKeys
+from tablekeep.engine.backups.folding import gather
 from tablekeep.engine.backups.location import SetLocation, Shelf, new_backup_id
 from tablekeep.engine.backups.manifest import Manifest
 from tablekeep.engine.backups.records import write_record
@@ -29,7 +30,6 @@ from tablekeep.engine.export.report import ExportReport, report_of
 from tablekeep.engine.export.segments import ScannedSegment
 from tablekeep.engine.items.canonical import canonical_key, parse_item
 from tablekeep.engine.items.census import Census
-from tablekeep.engine.items.changes import parse_change
 from tablekeep.engine.items.hashing import item_hash, key_hash
 from tablekeep.engine.items.layout import decide
 from tablekeep.engine.items.shapes import Learned
@@ -99,7 +99,7 @@ def merge_backups(
     with Lease(store, shelf.lease_key, holder=actor, run=run, clock=clock, conflict=AlreadyExistsError) as lease:
         plan = _planned(store, location, found, encryption, clock, run)
         with ChangedKeys() as changed:
-            _gather(store, found, changed, progress)
+            gather(store, found, changed, progress)
             _fold(store, plan, found, changed, clock, progress)
             details = {"boundary": changed.boundary}
         made = finish_export(store, plan, lease, clock=clock, progress=progress, actor=actor, run=run, details=details)
@@ -131,18 +131,6 @@ def _planned(
             parents=(full.link, *(one.link for one in found.increments)),
         ),
     )  # fmt: skip
-
-
-def _gather(store: S3Store, found: Chain, changed: ChangedKeys, progress: Progress) -> None:
-    progress.phase("changes", sum(one.items for one in found.increments), "changes")
-    for increment in found.increments:
-        assert increment.window
-        opened = BackupSet(store, increment)
-        for part in increment.parts:
-            for records in opened.items(part):
-                changes = [parse_change(one, increment.key_names) for one in records]
-                changed.apply(changes, old_images=increment.window.old_images)
-                progress.advance(len(records))
 
 
 def _fold(
@@ -240,7 +228,7 @@ def _explain(store: S3Store, merged: Manifest, full: Manifest, result: Confirmat
             one for one in list_shelf(store, merged.location.shelf).backups
             if one.link in merged.parents and one.window and one.window.to > full.as_of - CUT
         )  # fmt: skip
-        _gather(store, Chain(full, increments[::-1]), changed, progress)
+        gather(store, Chain(full, increments[::-1]), changed, progress)
         progress.phase("compare", merged.items + full.items)
         for spool, manifest in ((left, merged), (right, full)):
             for part in manifest.parts:

@@ -1,115 +1,304 @@
-"""What a restore would make, and whether it may: looked at before anything is made."""
+"""What a restore would do, looked at before anything is made. Whoever approves it approves this text: it has a hash."""
 
-import fnmatch
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+import hashlib
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, replace
+from datetime import timedelta
 from typing import Any
 
-import botocore.exceptions
+import msgspec
 
 from tablekeep.engine.backups.catalog import newest_verified
-from tablekeep.engine.backups.location import Shelf
 from tablekeep.engine.backups.manifest import Manifest
+from tablekeep.engine.backups.records import Kind, read_records
 from tablekeep.engine.backups.s3 import S3Store
 from tablekeep.engine.backups.sets import open_backup
-from tablekeep.engine.clients import SessionClients, error_code, translate
-from tablekeep.engine.clock import utc_text
+from tablekeep.engine.clients import SessionClients
+from tablekeep.engine.clock import Clock, utc_text
+from tablekeep.engine.dynamodb.reapply import plan_settings
 from tablekeep.engine.dynamodb.settings import TableSettings
 from tablekeep.engine.errors import BadInputError
-from tablekeep.engine.names import check_table_name
+from tablekeep.engine.items.canonical import parse_item
+from tablekeep.engine.items.hashing import MODULUS, ContentHash, item_hash
 from tablekeep.engine.prices import Prices
+from tablekeep.engine.progress import Progress
+from tablekeep.engine.restore.request import RestoreRequest
+from tablekeep.engine.restore.selection import Selection, select
+from tablekeep.engine.restore.source import ChainSource, SetSource, Source, chain_until, settings_of
+from tablekeep.engine.restore.targets import Target, look_at_target
 
 WRITE_UNIT = 1024
 """One write capacity unit is one write a second of an item of up to 1 KB (DynamoDB, "Read and write capacity")."""
+VOLATILE = ("hash", "verified", "ttl_expired", "seconds", "seconds_from", "notes")
+"""Members that change while nothing of what will be done does."""
 
 
 @dataclass(frozen=True)
 class RestorePlan:
     """A restore that may be done.
 
+    :ivar backup: the full set; `increments`: those folded into it, in their order; `seals`: of all these manifests.
+    :ivar verified: when and how the newest of them was verified last, and whether it was found good; None: never.
+    :ivar as_of: the state that will be there. :ivar asked: the time that was asked for.
+    :ivar target_id: of the existing table. :ivar path: how items are written; `path_why`: why so.
+    :ivar selection: what is wanted of it; None: everything. :ivar exact: `items` was counted, else it is the full set's.
+    :ivar content: the content hash of what will be restored, where it is known before it is read.
     :ivar raw_bytes: of the items' canonical text, about what DynamoDB will store.
     :ivar write_units: at least so many write request units, before indexes; an estimate from the mean item.
     :ivar indexes: global secondary indexes, made one after the other when the items are there.
     :ivar usd: for the write units, on demand; a new table has the source's billing, and provisioned capacity is paid by the hour.
+    :ivar settings: that will be set. :ivar not_restored: what the table will lack, why, and the command for it.
+    :ivar ttl_attribute: by which items expire; `ttl_expired`: items that have expired by now; `ttl_on`: whether expiry is switched on.
+    :ivar seconds: how long it may take, reckoned from `seconds_from`; None when nothing is known. :ivar notes: to be read before.
     """
 
     backup: str
+    increments: tuple[str, ...]
+    seals: tuple[str, ...]
+    verified: dict[str, Any] | None
     source_table: str
+    as_of: str
+    asked: str | None
     to_table: str
     account: str
     region: str
-    as_of: str
+    mode: str
+    target_id: str | None
+    path: str
+    path_why: str
+    selection: dict[str, Any] | None
     items: int
+    exact: bool
+    content: str | None
     raw_bytes: int
     write_units: int
-    key: list[str]
-    indexes: list[str]
+    max_wcu: float | None
     usd: float
+    prices_as_of: str
+    key: tuple[str, ...]
+    indexes: tuple[str, ...]
+    settings: tuple[str, ...]
+    not_restored: tuple[dict[str, str], ...]
+    ttl_attribute: str | None
+    ttl_expired: int | None
+    ttl_on: bool
+    seconds: float | None
+    seconds_from: str
+    notes: tuple[str, ...]
+    hash: str = ""
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
 
+    @staticmethod
+    def from_dict(document: dict[str, Any]) -> "RestorePlan":
+        """:raises TypeError: for a document of another version."""
+        fields: dict[str, Any] = {name: tuple(one) if isinstance(one, list) else one for name, one in document.items()}
+        return RestorePlan(**fields)
 
-def write_units(manifest: Manifest) -> int:
-    """About how many write request units loading a set takes, before indexes."""
-    mean = manifest.raw_bytes / manifest.items if manifest.items else 0
-    return int(manifest.items * max(1, -(-mean // WRITE_UNIT)))
+    def sealed(self) -> "RestorePlan":
+        """With its hash: SHA-256 over what will be done."""
+        facts = {name: one for name, one in self.as_dict().items() if name not in VOLATILE}
+        return replace(self, hash=hashlib.sha256(msgspec.json.encode(facts, order="sorted")).hexdigest())
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A plan, and what it was made of."""
+
+    plan: RestorePlan
+    source: Source
+    selection: Selection
+    settings: TableSettings
+    target: Target
+
+
+def write_units(items: int, raw_bytes: int) -> int:
+    """About how many write request units it takes to write so many items, before indexes."""
+    mean = raw_bytes / items if items else 0
+    return int(items * max(1, -(-mean // WRITE_UNIT)))
+
+
+def open_source(request: RestoreRequest, clients: SessionClients, progress: Progress) -> Source:
+    """The items of the request's backup.
+
+    :raises BadInputError: when there is none. :raises IntegrityError: when its manifest is not whole.
+    """
+    if request.as_of is not None:
+        store, found = chain_until(clients, request.where_backups_lie, request.as_of)
+        return ChainSource(store, found, progress)
+    backup = request.backup
+    if backup is None:
+        shelf = request.where_backups_lie
+        manifest = newest_verified(S3Store(clients, shelf.bucket), shelf)
+        if manifest is None:
+            raise BadInputError(
+                f"restoring to the table {request.to_table}",
+                f"no backup of {shelf.name} is verified",
+                "name one, or verify one with level full",
+            )
+        backup = manifest.uri
+    return SetSource(open_backup(clients, backup))
 
 
 def plan_restore(
+    request: RestoreRequest,
     *,
     clients: SessionClients,
-    to_table: str,
-    backup: str | None = None,
-    newest_of: Shelf | None = None,
-    patterns_refused: Sequence[str] = (),
     backup_clients: SessionClients | None = None,
+    clock: Clock,
+    progress: Progress,
     prices: Prices,
-    max_usd: float | None = None,
-) -> RestorePlan:
-    """Looks, and changes nothing.
+) -> Prepared:
+    """Looks, and changes nothing. Reads the items where a part of them is wanted or where they may have expired, to count them.
 
-    :param backup: the manifest's URI; else the newest verified set of `newest_of`.
-    :param patterns_refused: names, with `*` and `?`, to which nothing is restored.
-    :param max_usd: the money allowed.
-    :raises BadInputError: when the name is refused or a table has it already, or there is no such backup, or it costs too much.
+    :param clients: of the target's account and Region. :param backup_clients: for the bucket, when it belongs to another account.
+    :raises BadInputError: when the restore may not be done as asked, or costs more than `request.max_usd`.
     """
-    check_table_name(to_table)
-    what = f"restoring to the table {to_table}"
-    for pattern in patterns_refused:
-        if fnmatch.fnmatchcase(to_table, pattern):
-            raise BadInputError(what, f"the pipeline refuses names like {pattern}", "name another new table")
-    source = backup_clients or clients
-    if not backup:
-        if newest_of is None:
-            raise BadInputError(what, "no backup is named", "give the manifest's URI")
-        manifest = newest_verified(S3Store(source, newest_of.bucket), newest_of)
-        if manifest is None:
-            raise BadInputError(
-                what, f"no backup of {newest_of.name} is verified", "name one, or verify one with level full"
-            )
-        backup = manifest.uri
-    opened = open_backup(source, backup)
-    manifest = opened.manifest
-    try:
-        clients.client("dynamodb").describe_table(TableName=to_table)
-    except botocore.exceptions.ClientError as error:
-        if error_code(error) != "ResourceNotFoundException":
-            raise translate(error, what) from error
-    except botocore.exceptions.BotoCoreError as error:
-        raise translate(error, what) from error
-    else:
-        raise BadInputError(
-            what, "a table of this name exists", "name another one: an existing table is never written to"
-        )
-    settings = TableSettings.from_document(opened.document("table"))
-    units = write_units(manifest)
+    request.check()
+    source = open_source(request, backup_clients or clients, progress)
+    settings = settings_of(source)
+    target = look_at_target(clients, request, settings)
+    selection = select(source.full.key, keys=request.keys, key_prefix=request.key_prefix, where=request.where)
+    items, raw_bytes, content, expired = source.full.items, source.full.raw_bytes, str(source.full.content), None
+    exact = len(source.sets) == 1
+    if not selection.everything or settings.ttl_attribute:
+        with source:
+            items, raw_bytes, content, expired = _count(source, selection, settings.ttl_attribute, clock, progress)
+        exact = True
+    new = request.mode == "new"
+    to_be_set = plan_settings(settings, target.as_created(), ttl=request.ttl, skip=request.skip_settings)
+    units = write_units(items, raw_bytes)
     usd = round(units / 1e6 * prices.write_request_units_million, 6)
-    if over := prices.over_limit(usd, max_usd):
-        raise BadInputError(what, over, "raise the limit, or restore a smaller backup")
-    return RestorePlan(
-        manifest.uri, str(manifest.table["name"]), to_table, clients.account(), clients.region, utc_text(manifest.as_of), manifest.items,
-        manifest.raw_bytes, units, list(manifest.key_names),
-        [str(index["IndexName"]) for index in settings.description.get("GlobalSecondaryIndexes", [])],
-        usd,
+    if over := prices.over_limit(usd, request.max_usd):
+        raise BadInputError(
+            f"restoring to the table {request.to_table}", over, "raise the limit, or restore a smaller backup"
+        )
+    verified = _verified(source)
+    seconds, seconds_from = _predicted(source, items, units, request.max_wcu)
+    newest = source.manifest
+    plan = RestorePlan(
+        backup=source.full.uri,
+        increments=tuple(one.uri for one in source.sets[1:]),
+        seals=tuple(one.seal for one in source.sets),
+        verified=verified,
+        source_table=str(newest.table["name"]),
+        as_of=utc_text(newest.as_of),
+        asked=utc_text(request.as_of) if request.as_of else None,
+        to_table=request.to_table,
+        account=target.account,
+        region=target.region,
+        mode=request.mode,
+        target_id=target.there.table_id if target.there else None,
+        path="conditional-put" if request.mode in ("missing-only", "overwrite-listed-keys") else "batch-write",
+        path_why="one write an item, which tells what is there" if not new else "works for every table and every item",
+        selection=selection.as_dict(),
+        items=items,
+        exact=exact,
+        content=content if exact else None,
+        raw_bytes=raw_bytes,
+        write_units=units,
+        max_wcu=request.max_wcu,
+        usd=usd,
+        prices_as_of=prices.as_of,
+        key=tuple(source.full.key_names),
+        indexes=settings.global_indexes if new else (),
+        settings=tuple(step.name for step in to_be_set.steps) if new else (),
+        not_restored=tuple(one.as_dict() for one in to_be_set.missing) if new else (),
+        ttl_attribute=settings.ttl_attribute,
+        ttl_expired=expired,
+        ttl_on=request.ttl,
+        seconds=seconds,
+        seconds_from=seconds_from,
+        notes=(*target.notes, *_notes(source, verified, request), *_absent(selection, items)),
     )  # fmt: skip
+    return Prepared(plan.sealed(), source, selection, settings, target)
+
+
+def _count(
+    source: Source, selection: Selection, ttl: str | None, clock: Clock, progress: Progress
+) -> tuple[int, int, str, int | None]:
+    """Items, bytes and content hash of what is wanted, and how many of it have expired."""
+    progress.phase("count", source.full.items)
+    now = int(clock.now().timestamp())
+    oldest = now - int(timedelta(days=5 * 365).total_seconds())
+    items = raw_bytes = total = expired = 0
+    for unit in source.units:
+        for page in source.items(unit):
+            picked = selection.pick(page)
+            items += len(picked)
+            raw_bytes += sum(map(len, picked))
+            total += sum(map(item_hash, picked))
+            if ttl is not None:
+                expired += sum(1 for item in picked if _expired(item, ttl, now, oldest))
+            progress.advance(len(page))
+    return items, raw_bytes, str(ContentHash(items, total % MODULUS)), expired if ttl is not None else None
+
+
+def _expired(item: bytes, ttl: str, now: int, oldest: int) -> bool:
+    """As the service judges: a number of seconds since 1970 that has passed, though not by more than five years (Developer Guide,
+    "Using time to live")."""
+    value = parse_item(item).get(ttl)
+    text = value.get("N") if isinstance(value, dict) else None
+    if not isinstance(text, str):
+        return False
+    try:
+        return oldest <= float(text) < now
+    except ValueError:
+        return False
+
+
+def _verified(source: Source) -> dict[str, Any] | None:
+    """When and how the newest set was verified last."""
+    newest, found = source.manifest, None
+    for record in read_records(source.store, newest.location.shelf, "verify"):
+        if record["backup_id"] == newest.backup_id:
+            found = {"at": record["at"], "level": record["result"]["level"], "ok": record["result"]["ok"]}
+    return found
+
+
+def _notes(source: Source, verified: dict[str, Any] | None, request: RestoreRequest) -> Iterable[str]:
+    if verified is None:
+        yield "the backup was never verified; its parts are checked while they are read"
+    elif not verified["ok"]:
+        yield f"a verification found the backup WRONG ({verified['at']}): read its record before you rely on it"
+    if request.as_of is not None and source.manifest.as_of < request.as_of:
+        yield f"nothing is known of the time between {utc_text(source.manifest.as_of)} and {utc_text(request.as_of)}"
+    if len(source.sets) > 1:
+        yield f"{len(source.sets) - 1} increments are folded into the full backup of {utc_text(source.full.as_of)}"
+
+
+def _absent(selection: Selection, items: int) -> Iterable[str]:
+    if selection.keys is not None and items < len(selection.keys):
+        yield f"{len(selection.keys) - items:,} of the {len(selection.keys):,} listed keys are not in the backup, or not wanted by the rest"
+
+
+def _predicted(source: Source, items: int, units: int, max_wcu: float | None) -> tuple[float | None, str]:
+    """Seconds, from the last drill or restore of this table; at least what the write budget needs."""
+    least = units / max_wcu if max_wcu else 0.0
+    last = last_measured(source.store, source.manifest)
+    if last is None:
+        return (
+            round(least, 1) if max_wcu else None
+        ), "the write budget" if max_wcu else "no drill or restore has measured it yet"
+    seconds = predict(last["phases"], last["items"], items)
+    return round(max(seconds, least), 1), f"the {last['kind']} of {last['at'][:16]}Z with {last['items']:,} items"
+
+
+def predict(phases: dict[str, float], measured_items: int, items: int) -> float:
+    """Seconds for `items`, from the phases of a run with `measured_items`: loading, proof and indexes grow with the items."""
+    grows = items / measured_items if measured_items else 1.0
+    return sum(seconds * (grows if name in ("load", "proof", "indexes") else 1.0) for name, seconds in phases.items())
+
+
+def last_measured(store: Any, manifest: Manifest) -> dict[str, Any] | None:
+    """The last whole restore of the table that was proved: `{"kind", "at", "items", "phases"}`."""
+    found: dict[str, Any] | None = None
+    kinds: tuple[Kind, ...] = ("restore", "drill")
+    for kind in kinds:
+        for record in read_records(store, manifest.location.shelf, kind):
+            result = record["result"]
+            whole = result.get("proved") and not result.get("selection") and result.get("phases", {}).get("load")
+            if whole and (found is None or record["at"] > found["at"]):
+                found = {"kind": kind, "at": record["at"], "items": result["items"], "phases": result["phases"]}
+    return found

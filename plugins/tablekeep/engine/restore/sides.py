@@ -20,7 +20,6 @@ from tablekeep.engine.items.layout import Layout, decide
 from tablekeep.engine.items.shapes import Learned
 from tablekeep.engine.progress import Progress
 
-
 SAMPLE = 200
 SOME = 2000
 """Items that are encoded at a time, for bounded memory."""
@@ -146,7 +145,7 @@ class BackupSide:
 
     def _read(self, keys: KeySpool | None) -> Hasher:
         self._progress.phase("read", self._opened.manifest.items)
-        collector = _Collector(self._opened.manifest.key_types, keys)
+        collector = _Collector(self._opened.manifest.key, keys)
         for part in self._opened.manifest.parts:
             for items in self._opened.items(part):
                 self._progress.advance(collector.take(0, items))

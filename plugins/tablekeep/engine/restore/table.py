@@ -1,142 +1,245 @@
-"""Restores a backup to a new table. Never writes to a table that it did not create, never deletes one."""
+"""Carries out a restore as planned: creates, loads, indexes, sets, compares, proves. Never deletes, never writes to what the plan
+does not name; a try that died is gone on with."""
 
-import math
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable
 from typing import Any
 
 from tablekeep.engine.backups.records import write_record
-from tablekeep.engine.backups.sets import BackupSet, open_backup
 from tablekeep.engine.clients import SessionClients
 from tablekeep.engine.clock import Clock
-from tablekeep.engine.dynamodb.budget import TokenBucket
+from tablekeep.engine.dynamodb.profile import compare_settings
 from tablekeep.engine.dynamodb.reapply import reapply_settings
-from tablekeep.engine.dynamodb.settings import TableSettings
-from tablekeep.engine.dynamodb.tables import add_indexes, create_table
-from tablekeep.engine.dynamodb.wire import WireClient
+from tablekeep.engine.dynamodb.settings import read_settings
+from tablekeep.engine.dynamodb.tables import CreatedTable, add_indexes, create_table
 from tablekeep.engine.dynamodb.write import BatchWriter
 from tablekeep.engine.errors import BadInputError, IntegrityError
-from tablekeep.engine.names import check_table_name
+from tablekeep.engine.prices import Prices, load_prices
 from tablekeep.engine.progress import Progress
-from tablekeep.engine.restore.sides import TableSide
-
-
-@dataclass
-class RestoreReport:
-    """What a restore made.
-
-    :ivar proved: the table was read back with consistent reads and has the backup's content hash.
-    :ivar phases: seconds by phase. :ivar not_restored: settings that the new table does not have, with the command for each.
-    """
-
-    backup: str
-    table: str
-    table_id: str
-    items: int = 0
-    seconds: float = 0.0
-    phases: dict[str, float] = field(default_factory=dict)
-    content_hash: str = ""
-    proved: bool = False
-    indexes: list[str] = field(default_factory=list)
-    not_restored: list[dict[str, str]] = field(default_factory=list)
-
-    def as_dict(self) -> dict[str, Any]:
-        return asdict(self)
+from tablekeep.engine.restore.existing import ConditionalWriter, keep_present
+from tablekeep.engine.restore.load import load_items
+from tablekeep.engine.restore.plan import Prepared, RestorePlan, open_source, plan_restore
+from tablekeep.engine.restore.proof import prove as prove_restore
+from tablekeep.engine.restore.report import RestoreReport
+from tablekeep.engine.restore.request import RestoreRequest
+from tablekeep.engine.restore.selection import select
+from tablekeep.engine.restore.source import Source, settings_of
+from tablekeep.engine.restore.state import Progressing, RestoreState, resumable
+from tablekeep.engine.restore.targets import Target
 
 
 def restore_table(
+    request: RestoreRequest,
     *,
     clients: SessionClients,
     clock: Clock,
     progress: Progress,
-    backup: str,
-    to_table: str,
-    max_wcu: float | None = None,
-    tags: dict[str, str] | None = None,
-    prove: bool = True,
     actor: str,
     run: str,
     backup_clients: SessionClients | None = None,
+    plan_hash: str | None = None,
+    prices: Prices | None = None,
+    tags: dict[str, str] | None = None,
+    prove: bool = True,
     record: bool = True,
-    reapply: bool = True,
 ) -> RestoreReport:
-    """Restores a backup to the new table `to_table`.
+    """Restores as the request says; an unfinished restore of the same request to the same table is gone on with.
 
-    :param max_wcu: write capacity units a second. :param backup_clients: for the bucket, when it belongs to another account.
-    :param reapply: tags, point-in-time recovery, stream and the like too; a drill's scratch table goes without.
-    :raises BadInputError: before anything was made: no such backup, the table exists, impossible options.
-    :raises IntegrityError: for a damaged part (nothing of it was written) or a table that differs in the end.
+    :param clients: of the target's account and Region. :param backup_clients: for the bucket, when it belongs to another account.
+    :param plan_hash: of the plan that was approved, or its first 16 digits or more: nothing else is done.
+    :param tags: further tags of a new table.
+    :param record: keep state and a record beside the backups; without it nothing is written there, and nothing is gone on with.
+    :raises BadInputError: before anything was made: the restore may not be done as asked, or the plan is another one by now.
+    :raises IntegrityError: for a damaged part (nothing of it was written) or a table that differs in the end; its attribute
+        `report` is the RestoreReport.
     """
-    check_table_name(to_table)
-    if max_wcu is not None and not (max_wcu > 0 and math.isfinite(max_wcu)):
-        raise BadInputError(
-            f"restoring to {to_table}",
-            f"the write budget is {max_wcu}",
-            "give more than 0 WCU, for example --max-wcu 100",
-        )
+    request.check()
     began = clock.monotonic()
-    phases: dict[str, float] = {}
-    opened = open_backup(backup_clients or clients, backup)
-    settings = TableSettings.from_document(opened.document("table"))
-    at = _lap(phases, "find", began, clock)
-    progress.phase("create")
-    created = create_table(clients, settings, to_table, run=run, clock=clock, tags=tags, progress=progress)
-    report = RestoreReport(backup, to_table, created.table_id, phases=phases)
-    at = _lap(phases, "create", at, clock)
-    report.items = _load(clients, clock, progress, opened, to_table, max_wcu)
-    at = _lap(phases, "load", at, clock)
-    progress.phase("indexes")
-    report.indexes = list(add_indexes(clients, settings, created, clock=clock, progress=progress))
-    at = _lap(phases, "indexes", at, clock)
-    if reapply:
-        progress.phase("settings")
-        missing = reapply_settings(clients, settings, created, clock=clock, progress=progress)
-        report.not_restored = [one.as_dict() for one in missing]
-        at = _lap(phases, "settings", at, clock)
-    if prove:
-        side = TableSide(clients, clock, progress, to_table)
-        report.content_hash = str(side.hasher().whole)
-        _lap(phases, "proof", at, clock)
-        if report.content_hash != str(opened.manifest.content):
-            raise IntegrityError(
-                f"restoring {backup} to {to_table}",
-                f"the table's content hash is {report.content_hash}, the backup's is {opened.manifest.content}",
-                "run `tablekeep compare` on both; do not use the table",
-            )
-        report.proved = True
-    report.seconds = round(clock.monotonic() - began, 3)
+    given = backup_clients or clients
+    source = open_source(request, given, progress)
+    state = None
     if record:
-        location = opened.manifest.location
+        state = RestoreState(
+            source.store, request.where_backups_lie, clients.account(), clients.region, request.to_table
+        )
+        with state.lease(actor=actor, run=run, clock=clock):
+            return _Restore(request, clients, given, clock, progress, actor, run, state).carry_out(
+                source, plan_hash, prices or load_prices(), tags or {}, prove, began
+            )
+    return _Restore(request, clients, given, clock, progress, actor, run, None).carry_out(
+        source, plan_hash, prices or load_prices(), tags or {}, prove, began
+    )
+
+
+class _Restore:
+    """One try."""
+
+    def __init__(
+        self, request: RestoreRequest, clients: SessionClients, backup_clients: SessionClients, clock: Clock, progress: Progress,
+        actor: str, run: str, state: RestoreState | None,
+    ) -> None:  # fmt: skip
+        self._request, self._clients, self._backup_clients = request, clients, backup_clients
+        self._clock, self._progress, self._actor, self._run, self._state = clock, progress, actor, run, state
+        self._phases: dict[str, float] = {}
+        self._at = clock.monotonic()
+
+    def carry_out(
+        self, source: Source, plan_hash: str | None, prices: Prices, tags: dict[str, str], prove: bool, began: float
+    ) -> RestoreReport:
+        self._at = began
+        prepared, at = self._prepared(source, plan_hash, prices)
+        plan, settings = prepared.plan, prepared.settings
+        self._lap("find")
+        created = self._table(prepared, at, tags)
+        report = RestoreReport(
+            plan.backup,
+            plan.to_table,
+            created.table_id,
+            plan.hash,
+            plan.mode,
+            plan.as_of,
+            plan.selection,
+            phases=self._phases,
+        )
+        report.resumed = len(at.units)
+        self._load(prepared, at, report)
+        if plan.mode == "new":
+            self._progress.phase("indexes")
+            report.indexes = list(
+                add_indexes(self._clients, settings, created, clock=self._clock, progress=self._progress)
+            )
+            self._lap("indexes")
+        failure = None
+        if prove:  # before the settings: with expiry on, items may vanish
+            failure = prove_restore(prepared, report, clients=self._clients, clock=self._clock, progress=self._progress)
+            self._lap("proof")
+        if plan.mode == "new" and failure is None:
+            self._settings(prepared, created, report)
+        report.seconds = round(self._clock.monotonic() - began, 3)
+        if self._state is not None:
+            self._keep(prepared, at, report)
+        if failure is not None:
+            failure.report = report  # type: ignore[attr-defined]
+            raise failure
+        return report
+
+    def _prepared(self, source: Source, plan_hash: str | None, prices: Prices) -> tuple[Prepared, Progressing]:
+        """The plan: that of an unfinished try, else a new one."""
+        request = self._request
+        state = self._state.load() if self._state else None
+        known = resumable(state, request.digest())
+        if known is not None and state is not None and self._is_there(state, known):
+            selection = select(source.full.key, keys=request.keys, key_prefix=request.key_prefix, where=request.where)
+            if known.seals == tuple(one.seal for one in source.sets):
+                _check_hash(known, plan_hash)
+                self._progress.note(
+                    f"going on with the restore that {state.run} began: {len(state.units)} units are loaded"
+                )
+                there = None if known.mode == "new" else read_settings(self._clients, known.to_table)
+                target = Target(known.to_table, known.account, known.region, there)
+                return Prepared(known, source, selection, settings_of(source), target), state
+        prepared = plan_restore(
+            request, clients=self._clients, backup_clients=self._backup_clients, clock=self._clock, progress=self._progress,
+            prices=prices,
+        )  # fmt: skip
+        _check_hash(prepared.plan, plan_hash)
+        fresh = Progressing(request.digest(), prepared.plan.as_dict(), self._clock.token(8), self._run)
+        if self._state is not None:
+            self._state.save(fresh)
+        return prepared, fresh
+
+    def _is_there(self, state: Progressing, plan: RestorePlan) -> bool:
+        """Whether the table of an unfinished try is still there: one to be made may be gone, and then the restore begins anew."""
+        if plan.mode != "new":
+            return True
+        try:
+            found = read_settings(self._clients, plan.to_table)
+        except BadInputError:
+            return False
+        return found.tags.get("tablekeep:creation") == state.token
+
+    def _table(self, prepared: Prepared, at: Progressing, tags: dict[str, str]) -> CreatedTable:
+        if prepared.plan.mode != "new":
+            return prepared.target.as_created(self._run)
+        self._progress.phase("create")
+        created = create_table(
+            self._clients, prepared.settings, prepared.plan.to_table, run=self._run, clock=self._clock, tags=tags,
+            progress=self._progress, token=at.token,
+        )  # fmt: skip
+        self._lap("create")
+        return created
+
+    def _load(self, prepared: Prepared, at: Progressing, report: RestoreReport) -> None:
+        plan, source = prepared.plan, prepared.source
+        self._progress.phase("load", plan.items)
+
+        def kept(units: list[str], loaded: Any) -> None:
+            at.units += units
+            at.loaded.add(loaded)
+            if self._state is not None:
+                self._state.save(at)
+
+        if plan.mode == "overwrite-listed-keys":
+            report.replaced, report.replaced_at = keep_present(self._clients, prepared, self._clock)
+        with source:
+            load_items(
+                source, prepared.selection, plan.to_table, clients=self._clients, clock=self._clock, progress=self._progress,
+                max_wcu=self._request.max_wcu, done=tuple(at.units), kept=kept, writer=_writer_for(plan.mode, plan.key[0]),
+            )  # fmt: skip
+        loaded = at.loaded
+        report.items, report.written, report.equal, report.kept = (
+            loaded.items,
+            loaded.written,
+            loaded.equal,
+            loaded.kept,
+        )
+        report.content_hash = str(loaded.content)
+        if plan.content is not None and report.content_hash != plan.content:
+            raise IntegrityError(
+                f"loading the table {plan.to_table}",
+                f"the items that were read have the content hash {report.content_hash}, and {plan.content} was planned",
+                "verify the backup with level full; do not use the table",
+            )
+        self._lap("load")
+
+    def _settings(self, prepared: Prepared, created: CreatedTable, report: RestoreReport) -> None:
+        self._progress.phase("settings")
+        told = reapply_settings(
+            self._clients, prepared.settings, created, clock=self._clock, ttl=self._request.ttl, skip=self._request.skip_settings,
+            progress=self._progress,
+        )  # fmt: skip
+        report.not_restored = [one.as_dict() for one in told]
+        actual = read_settings(self._clients, created.name)
+        report.settings = [one.as_dict() for one in compare_settings(prepared.settings, actual, told=told)]
+        self._lap("settings")
+
+    def _keep(self, prepared: Prepared, at: Progressing, report: RestoreReport) -> None:
+        assert self._state is not None
+        location = prepared.source.manifest.location
         write_record(
-            opened.store,
-            location.shelf,
-            "restore",
-            report.as_dict(),
-            backup_id=location.backup_id,
-            actor=actor,
-            run=run,
-            clock=clock,
+            prepared.source.store, location.shelf, "restore", report.as_dict(), backup_id=location.backup_id, actor=self._actor,
+            run=self._run, clock=self._clock,
+        )  # fmt: skip
+        at.finished = True
+        self._state.save(at)
+
+    def _lap(self, name: str) -> None:
+        now = self._clock.monotonic()
+        self._phases[name] = round(now - self._at, 3)
+        self._at = now
+
+
+def _check_hash(plan: RestorePlan, wanted: str | None) -> None:
+    if wanted is not None and not (len(wanted) >= 16 and plan.hash.startswith(wanted)):
+        raise BadInputError(
+            f"restoring to the table {plan.to_table}",
+            f"the plan is another one than was approved: {plan.hash[:12]} instead of {wanted[:12]}",
+            "look at the plan again with `tablekeep plan restore`, and approve that one",
         )
-    return report
 
 
-def _lap(phases: dict[str, float], name: str, since: float, clock: Clock) -> float:
-    now = clock.monotonic()
-    phases[name] = round(now - since, 3)
-    return now
-
-
-def _load(
-    clients: SessionClients, clock: Clock, progress: Progress, opened: BackupSet, table: str, max_wcu: float | None
-) -> int:
-    progress.phase("load", opened.manifest.items)
-    budget = TokenBucket(max_wcu, clock) if max_wcu else None
-    with BatchWriter(WireClient(clients), table, clock=clock, budget=budget, progress=progress) as writer:
-        for part in opened.manifest.parts:
-            for items in opened.items(part):
-                writer.put_many(items)
-        written = writer.close().items
-    if written != opened.manifest.items:
-        raise IntegrityError(
-            f"loading the table {table}", f"{written:,} of {opened.manifest.items:,} items were written"
-        )
-    return written
+def _writer_for(mode: str, key_name: str) -> Callable[..., BatchWriter]:
+    if mode == "missing-only":
+        return lambda *given, **more: ConditionalWriter(*given, key_name=key_name, **more)
+    if mode == "overwrite-listed-keys":
+        return lambda *given, **more: ConditionalWriter(*given, key_name=None, **more)
+    return BatchWriter

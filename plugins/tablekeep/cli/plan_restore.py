@@ -1,0 +1,36 @@
+"""`tablekeep plan restore BACKUP --to-table NAME`"""
+
+import argparse
+
+from tablekeep.cli.command import DONE, Context, Outcome
+from tablekeep.cli.output import print_pairs
+from tablekeep.cli.restore import add_request_options, request_of
+from tablekeep.engine.prices import load_prices
+from tablekeep.engine.restore.plan import RestorePlan, plan_restore
+from tablekeep.engine.restore.words import plan_lines
+
+HELP = "say what a restore would do, what it would cost, what it would not restore; its hash is what `restore --plan` takes"
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    add_request_options(parser)
+
+
+def run(args: argparse.Namespace, context: Context) -> Outcome:
+    prepared = plan_restore(
+        request_of(args, context),
+        clients=context.clients,
+        clock=context.clock,
+        progress=context.progress,
+        prices=load_prices(),
+    )
+    return Outcome(DONE, prepared.plan.as_dict())
+
+
+def tell(outcome: Outcome) -> None:
+    document = {name: one for name, one in outcome.document.items() if name != "planned"}
+    plan = RestorePlan.from_dict(document)
+    print_pairs([(name, text) for name, text in plan_lines(plan)])
+    print(
+        f"Nothing was changed. The same command without `plan`, and with --plan {plan.hash[:16]}…, does exactly this."
+    )

@@ -1,0 +1,138 @@
+"""Writing to a table that holds items: one conditional write an item, which tells what is there; and the proof by reading back."""
+
+import time
+from collections.abc import Iterable
+from typing import Any
+
+from tablekeep.engine.clients import SessionClients
+from tablekeep.engine.clock import Clock, SystemClock
+from tablekeep.engine.dynamodb.pacing import Backoff
+from tablekeep.engine.dynamodb.wire import BATCH_GET_KEYS, WireClient
+from tablekeep.engine.dynamodb.write import BatchWriter
+from tablekeep.engine.errors import ThrottledError, TransientError
+from tablekeep.engine.items.canonical import canonical_item, canonical_key, parse_item
+from tablekeep.engine.items.hashing import key_hash
+from tablekeep.engine.progress import Progress
+from tablekeep.engine.restore.plan import Prepared
+
+
+class ConditionalWriter(BatchWriter):
+    """Puts items one by one, each a request of its own.
+
+    :param key_name: the partition key: with it an item is only put where no item has its key. What is there is counted as `equal`
+        or, when it is another item, as `kept`. Without it what is there is overwritten.
+    """
+
+    def __init__(self, *given: Any, key_name: str | None, **more: Any) -> None:
+        super().__init__(*given, **more)
+        self._key_name = key_name
+
+    def _write(self, batch: list[bytes]) -> None:
+        for item in batch:
+            self._put_one(item)
+
+    def _put_one(self, item: bytes) -> None:
+        backoff = Backoff(f"writing to table {self._table}", self._clock, self._limit, self._progress.note)
+        expected = float(-(-len(item) // 1024))
+        while True:
+            self._halt.check()
+            self._brake.wait(self._halt.sleep)
+            if self._budget is not None:
+                self._budget.acquire(expected, self._halt.sleep)
+            actual = 0.0
+            try:
+                answer = self._wire.put(self._table, item, absent=self._key_name)
+                actual = answer.consumed or expected
+                break
+            except TransientError as error:
+                self._pause(error, backoff)
+            finally:
+                if self._budget is not None:
+                    self._budget.settle(expected, actual)
+        there = canonical_item(parse_item(answer.there)) if answer.there is not None else None
+        with self._lock:
+            self._requests += 1
+            self._consumed += actual
+            if there == item:
+                self._equal += 1
+            elif answer.written:
+                self._written += 1
+            else:
+                self._kept += 1
+        self._progress.advance(1, len(item))
+
+
+class ReadBack:
+    """What a table holds of items that were restored to it.
+
+    :ivar equal: so many are there as they should be. :ivar different, absent: hashes of the keys of the others.
+    """
+
+    def __init__(self) -> None:
+        self.equal = 0
+        self.different: list[str] = []
+        self.absent: list[str] = []
+
+
+def read_back(
+    wire: WireClient, table: str, key_names: list[str], pages: Iterable[list[bytes]], progress: Progress
+) -> ReadBack:
+    """Asks the table for the key of every item, with consistent reads."""
+    found = ReadBack()
+    for page in pages:
+        for start in range(0, len(page), BATCH_GET_KEYS):
+            wanted = {canonical_key(parse_item(item), key_names): item for item in page[start : start + BATCH_GET_KEYS]}
+            there = get_items(wire, table, key_names, list(wanted))
+            for key, item in wanted.items():
+                if key not in there:
+                    found.absent.append(key_hash(key))
+                elif there[key] == item:
+                    found.equal += 1
+                else:
+                    found.different.append(key_hash(key))
+            progress.advance(len(wanted))
+    return found
+
+
+def get_items(wire: WireClient, table: str, key_names: list[str], keys: list[bytes]) -> dict[bytes, bytes]:
+    """Canonical key → canonical item, of those that the table holds; at most 100 keys."""
+    there: dict[bytes, bytes] = {}
+    left, backoff = keys, Backoff(f"reading keys of table {table}", SystemClock())
+    while left:
+        try:
+            answer = wire.batch_get(table, left)
+        except TransientError as error:
+            time.sleep(backoff.delay(error))
+            continue
+        for raw in answer.items:
+            item = parse_item(raw)
+            there[canonical_key(item, key_names)] = canonical_item(item)
+        if len(answer.unprocessed) == len(left):
+            time.sleep(backoff.delay(ThrottledError(f"reading keys of table {table}", "no key was looked at", "")))
+        else:
+            backoff.progressed()
+        left = answer.unprocessed
+    return there
+
+
+def keep_present(clients: SessionClients, prepared: Prepared, clock: Clock) -> tuple[int, str]:
+    """Writes the items that stand where others will be put, as DynamoDB JSON lines, beside the backups, before anything is put.
+
+    :returns: how many, and the beginning of the objects' names: every try of the restore writes one.
+    """
+    plan, shelf = prepared.plan, prepared.source.full.location.shelf
+    prefix = f"{shelf.prefix}/_restores/replaced-{plan.hash[:16]}-"
+    wire, names, count = WireClient(clients), list(plan.key), 0
+    sink = prepared.source.store.open_write(f"{prefix}{clock.now():%Y%m%dT%H%M%SZ}-{clock.token(4)}.json")
+    try:
+        keys = sorted(prepared.selection.keys or ())
+        for start in range(0, len(keys), BATCH_GET_KEYS):
+            for item in get_items(wire, plan.to_table, names, keys[start : start + BATCH_GET_KEYS]).values():
+                sink.write(b'{"Item":%b}\n' % item)
+                count += 1
+        sink.finish()
+    except BaseException:
+        sink.abort()
+        raise
+    wire.close()
+    return count, f"s3://{shelf.bucket}/{prefix}"

@@ -1,0 +1,85 @@
+"""Items of a backup → a file of DynamoDB JSON lines, which ImportTable, AWS's tools and a person can read."""
+
+import gzip
+import os
+import tempfile
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import msgspec
+
+from tablekeep.engine.clients import SessionClients
+from tablekeep.engine.errors import BadInputError, IntegrityError
+from tablekeep.engine.items.hashing import MODULUS, ContentHash, item_hash
+from tablekeep.engine.progress import Progress
+from tablekeep.engine.restore.plan import open_source
+from tablekeep.engine.restore.request import RestoreRequest
+from tablekeep.engine.restore.selection import select
+
+
+@dataclass
+class FileReport:
+    """What was written: `content_hash` is that of the file, read back."""
+
+    backup: str
+    file: str
+    items: int
+    content_hash: str
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+class _Line(msgspec.Struct):
+    Item: msgspec.Raw
+
+
+def restore_to_file(request: RestoreRequest, file: Path, *, clients: SessionClients, progress: Progress) -> FileReport:
+    """Writes `{"Item": …}` a line, gzip where the name ends in `.gz`. The file appears when it is whole, readable by its owner alone.
+
+    :raises BadInputError: when it exists. :raises IntegrityError: for a damaged part, or when the file holds something else.
+    """
+    what = f"restoring to the file {file}"
+    if file.exists():
+        raise BadInputError(what, "it exists", "name another file")
+    if not file.parent.is_dir():
+        raise BadInputError(what, f"there is no folder {file.parent}", "make it, or name another file")
+    request.check()
+    source = open_source(request, clients, progress)
+    selection = select(source.full.key, keys=request.keys, key_prefix=request.key_prefix, where=request.where)
+    progress.phase("read", source.full.items)
+    count = total = 0
+    handle, name = tempfile.mkstemp(prefix=".tablekeep-", dir=file.parent)
+    try:
+        with os.fdopen(handle, "wb") as raw, source, _packed(raw, file, "wb") as sink:
+            for unit in source.units:
+                for page in source.items(unit):
+                    picked = selection.pick(page)
+                    sink.write(b"".join([b'{"Item":%b}\n' % item for item in picked]))
+                    count += len(picked)
+                    total += sum(map(item_hash, picked))
+                    progress.advance(len(page))
+        content = ContentHash(count, total % MODULUS)
+        if _content(Path(name), file) != content:
+            raise IntegrityError(
+                what, "the file holds something else than was written", "look at the disk, and try again"
+            )
+        os.link(name, file)  # not over a file that has come up meanwhile
+    finally:
+        Path(name).unlink(missing_ok=True)
+    return FileReport(source.full.uri, str(file), count, str(content))
+
+
+def _packed(raw: BinaryIO, file: Path, mode: Any) -> Any:
+    return gzip.GzipFile(fileobj=raw, mode=mode, mtime=0) if file.suffix == ".gz" else raw
+
+
+def _content(written: Path, file: Path) -> ContentHash:
+    decode = msgspec.json.Decoder(_Line).decode
+    count = total = 0
+    with written.open("rb") as raw, _packed(raw, file, "rb") as lines:
+        for line in lines:
+            total += item_hash(bytes(decode(line).Item))
+            count += 1
+    return ContentHash(count, total % MODULUS)

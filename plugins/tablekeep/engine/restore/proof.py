@@ -1,0 +1,92 @@
+"""Proves a restore by what the table holds, read with consistent reads: never by what a service says of itself."""
+
+from collections.abc import Iterator
+
+from tablekeep.engine.backups.spool import KeySpool, differences
+from tablekeep.engine.clients import SessionClients
+from tablekeep.engine.clock import Clock
+from tablekeep.engine.dynamodb.wire import WireClient
+from tablekeep.engine.errors import IntegrityError
+from tablekeep.engine.items.canonical import canonical_key, parse_item
+from tablekeep.engine.items.hashing import item_hash, key_hash
+from tablekeep.engine.progress import Progress
+from tablekeep.engine.restore.existing import read_back
+from tablekeep.engine.restore.load import pages, waves
+from tablekeep.engine.restore.plan import Prepared
+from tablekeep.engine.restore.report import RestoreReport
+from tablekeep.engine.restore.selection import Selection
+from tablekeep.engine.restore.sides import TableSide
+from tablekeep.engine.restore.source import Source
+
+MOST_KEYS = 100
+"""Differing keys that a report names."""
+_STATES = {"left only": "missing in the table", "right only": "not in the backup", "different": "different"}
+
+
+def prove(
+    prepared: Prepared, report: RestoreReport, *, clients: SessionClients, clock: Clock, progress: Progress
+) -> IntegrityError | None:
+    """Fills in what the report says of the proof; returns the failure, None when it is proved."""
+    if prepared.plan.mode in ("missing-only", "overwrite-listed-keys"):
+        failure = _prove_items(prepared, report, clients, progress)
+    else:
+        failure = _prove_table(prepared, report, clients, clock, progress)
+    report.proved = failure is None
+    return failure
+
+
+def _prove_table(
+    prepared: Prepared, report: RestoreReport, clients: SessionClients, clock: Clock, progress: Progress
+) -> IntegrityError | None:
+    """The whole table's content hash; where it differs, by which keys."""
+    plan, expected = prepared.plan, report.content_hash
+    side = TableSide(clients, clock, progress, plan.to_table)
+    actual = str(side.hasher().whole)
+    if actual == expected:
+        return None
+    counts = dict.fromkeys(_STATES, 0)
+    with prepared.source as source, KeySpool(plan.items) as mine, KeySpool(plan.items) as theirs:
+        for page in _wanted(source, prepared.selection):
+            for item in page:
+                mine.add(canonical_key(parse_item(item), plan.key), item_hash(item).to_bytes(32, "big"))
+        side.spool(theirs)
+        for key, where in differences(mine, theirs):
+            counts[where] += 1
+            if len(report.differing) < MOST_KEYS:
+                report.differing.append({"key": key_hash(key), "state": _STATES[where]})
+    report.content_hash = actual
+    found = ", ".join(f"{count:,} {_STATES[where]}" for where, count in counts.items() if count)
+    return IntegrityError(
+        f"proving the restore of {plan.backup} to {plan.to_table}",
+        f"the table's content hash is {actual} and should be {expected}; items: {found or 'equal now, so somebody writes to it'}",
+        "run `tablekeep compare` on both, with --show-keys, to see which; do not use the table",
+    )
+
+
+def _prove_items(
+    prepared: Prepared, report: RestoreReport, clients: SessionClients, progress: Progress
+) -> IntegrityError | None:
+    plan = prepared.plan
+    progress.phase("proof", plan.items)
+    wire = WireClient(clients)
+    with prepared.source as source:
+        found = read_back(wire, plan.to_table, list(plan.key), _wanted(source, prepared.selection), progress)
+    wire.close()
+    allowed = report.kept if plan.mode == "missing-only" else 0
+    report.differing = [{"key": key, "state": _STATES["left only"]} for key in found.absent[:MOST_KEYS]]
+    report.differing += [
+        {"key": key, "state": "different"} for key in found.different[: MOST_KEYS - len(report.differing)]
+    ]
+    if not found.absent and len(found.different) <= allowed:
+        return None
+    return IntegrityError(
+        f"proving the restore of {plan.backup} to {plan.to_table}",
+        f"{len(found.absent):,} items are not there and {len(found.different):,} differ, where {allowed:,} were kept",
+        "somebody may write to the table meanwhile: look at the keys in the report, then run it again",
+    )
+
+
+def _wanted(source: Source, selection: Selection) -> Iterator[list[bytes]]:
+    for wave in waves(source.units):
+        for page in pages(source, wave):
+            yield selection.pick(page)

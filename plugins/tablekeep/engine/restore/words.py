@@ -1,0 +1,78 @@
+"""A plan in words, for a terminal, a log and the page on which it is approved."""
+
+from tablekeep.engine.progress import size_text
+from tablekeep.engine.restore.plan import RestorePlan
+
+_MODES = {
+    "new": "a new table",
+    "empty": "the existing, empty table",
+    "missing-only": "the existing table: only items whose key is not there; nothing is overwritten",
+    "overwrite-listed-keys": "the existing table: the listed items, WHATEVER IS THERE NOW; what is there is kept beside the backups",
+}
+
+
+def plan_lines(plan: RestorePlan) -> list[tuple[str, str]]:
+    """(name, text) of what a person has to know before approving."""
+    proof = "NEVER verified"
+    if plan.verified:
+        proof = f"{'verified' if plan.verified['ok'] else 'FOUND WRONG'} {plan.verified['at'][:16]}Z, level {plan.verified['level']}"
+    lines = [
+        ("backup", plan.backup),
+        ("", f"of {plan.source_table} as of {plan.as_of}; {proof}"),
+        *(("increment", one) for one in plan.increments),
+        ("to", f"{plan.to_table} in account {plan.account}, {plan.region}: {_MODES[plan.mode]}"),
+        ("items", f"{'' if plan.exact else 'about '}{plan.items:,}, {size_text(plan.raw_bytes)}{_selected(plan)}"),
+        ("how", f"{plan.path}: {plan.path_why}"),
+        (
+            "cost",
+            f"{plan.usd:,.4f} dollars for about {plan.write_units:,} write units (on demand, {plan.prices_as_of}); indexes cost more",
+        ),
+        ("time", f"{'not known' if plan.seconds is None else duration(plan.seconds)}: {plan.seconds_from}"),
+    ]
+    if plan.mode == "new":
+        lines.append(("indexes", ", ".join(plan.indexes) or "none"))
+        lines.append(("settings", ", ".join(plan.settings) or "none beyond keys, billing and encryption"))
+    if plan.ttl_attribute and plan.ttl_expired is not None:
+        fate = (
+            "will vanish, as expiry is switched on at last"
+            if plan.ttl_on
+            else "will be there, and stay: expiry stays off"
+        )
+        if plan.mode != "new":
+            fate = "are written all the same"
+        lines.append(
+            (
+                "expired",
+                f"{plan.ttl_expired:,} items have expired by {plan.ttl_attribute}: they {fate}",
+            )
+        )
+    lines += [("not restored", f"{one['name']}: {one['why']}. {one['command']}".rstrip()) for one in plan.not_restored]
+    lines += [("NOTE", note) for note in plan.notes]
+    return [*lines, ("plan", plan.hash)]
+
+
+def plan_markdown(plan: RestorePlan) -> str:
+    """The same as a table in Markdown."""
+    rows = "\n".join(f"| {name} | {_cell(text)} |" for name, text in plan_lines(plan))
+    return f"| | |\n|---|---|\n{rows}"
+
+
+def _cell(text: str) -> str:
+    return text.replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;").replace("\n", " ")
+
+
+def _selected(plan: RestorePlan) -> str:
+    if plan.selection is None:
+        return ": everything"
+    keys = plan.selection["keys"]
+    told = [f"{keys['count']:,} listed keys"] if keys else []
+    told += [plan.selection["key_prefix"]] if plan.selection["key_prefix"] else []
+    return f": {' and '.join([*told, *plan.selection['where']])}"
+
+
+def duration(seconds: float) -> str:
+    """`1 h 5 min`, `12.3 s`."""
+    if seconds < 60:
+        return f"about {seconds:.1f} s"
+    minutes = round(seconds / 60)
+    return f"about {minutes} min" if minutes < 60 else f"about {minutes // 60} h {minutes % 60} min"
