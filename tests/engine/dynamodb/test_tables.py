@@ -60,7 +60,7 @@ TABLE: dict[str, Any] = {
     "TableClassSummary": {"TableClass": "STANDARD_INFREQUENT_ACCESS", "LastUpdateDateTime": "2023-11-14T22:13:20.123Z"},
     "DeletionProtectionEnabled": True,
     "OnDemandThroughput": {"MaxReadRequestUnits": 100, "MaxWriteRequestUnits": -1},
-    "WarmThroughput": {"ReadUnitsPerSecond": 12000, "WriteUnitsPerSecond": 4000, "Status": "ACTIVE"},
+    "WarmThroughput": {"ReadUnitsPerSecond": 24000, "WriteUnitsPerSecond": 4000, "Status": "ACTIVE"},
 }  # fmt: skip
 
 
@@ -434,13 +434,13 @@ def test_limits_of_on_demand_capacity_come_after_the_load() -> None:
     missing, calls, _ = reapplied(settings_of(**ON_DEMAND), Service({}))
     updates = [call.json for call in calls if call.operation == "UpdateTable"]
     assert updates[0] == {"TableName": "new", "OnDemandThroughput": {"MaxReadRequestUnits": 100}}
-    assert updates[1]["WarmThroughput"] == {"ReadUnitsPerSecond": 12000, "WriteUnitsPerSecond": 4000}
+    assert updates[1]["WarmThroughput"] == {"ReadUnitsPerSecond": 24000, "WriteUnitsPerSecond": 4000}
     assert updates[-1] == {"TableName": "new", "DeletionProtectionEnabled": True}, "last: a failed restore can be deleted"
     assert not {"on-demand throughput limits", "warm throughput"} & {entry.name for entry in missing}
     missing, _, _ = reapplied(settings_of(**ON_DEMAND), Service({}), skip=["warm-throughput"])
     assert [entry.command for entry in missing if entry.name == "warm throughput"] == [
         "aws dynamodb update-table --region eu-west-1 --table-name new --warm-throughput "
-        """'{"ReadUnitsPerSecond": 12000, "WriteUnitsPerSecond": 4000}'"""
+        """'{"ReadUnitsPerSecond": 24000, "WriteUnitsPerSecond": 4000}'"""
     ]
 
 

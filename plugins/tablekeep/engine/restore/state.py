@@ -52,6 +52,7 @@ class Progressing:
     """The document.
 
     :ivar request: digest of the request. :ivar token: of the table's creation. :ivar units: those that are done.
+    :ivar report: of a finished restore that was proved.
     """
 
     request: str
@@ -61,6 +62,7 @@ class Progressing:
     units: list[str] = field(default_factory=list)
     loaded: Loaded = field(default_factory=Loaded)
     finished: bool = False
+    report: dict[str, Any] | None = None
 
 
 class RestoreState:
@@ -91,6 +93,7 @@ class RestoreState:
             return Progressing(
                 document["request"], document["plan"], document["token"], document["run"], list(document["units"]),
                 Loaded(items, written, equal, kept, int(total, 16)), bool(document["finished"]),
+                document["report"],
             )  # fmt: skip
         except (KeyError, ValueError, TypeError):
             raise IntegrityError(
@@ -103,7 +106,7 @@ class RestoreState:
         self._checkpoint.save(
             {
                 "version": VERSION, "request": state.request, "plan": state.plan, "token": state.token, "run": state.run,
-                "units": state.units, "loaded": state.loaded.as_json(), "finished": state.finished,
+                "units": state.units, "loaded": state.loaded.as_json(), "finished": state.finished, "report": state.report,
             }
         )  # fmt: skip
 

@@ -86,6 +86,8 @@ class _Restore:
         self, source: Source, plan_hash: str | None, prices: Prices, tags: dict[str, str], prove: bool, began: float
     ) -> RestoreReport:
         self._at = began
+        if (done := self._done()) is not None:
+            return done
         prepared, at = self._prepared(source, plan_hash, prices)
         plan, settings = prepared.plan, prepared.settings
         self._lap("find")
@@ -121,6 +123,13 @@ class _Restore:
             failure.report = report  # type: ignore[attr-defined]
             raise failure
         return report
+
+    def _done(self) -> RestoreReport | None:
+        """The report of an earlier try of this run that came to its end and could not say so."""
+        state = self._state.load() if self._state else None
+        if state is None or not state.finished or state.run != self._run or state.request != self._request.digest():
+            return None
+        return RestoreReport(**state.report) if state.report else None
 
     def _prepared(self, source: Source, plan_hash: str | None, prices: Prices) -> tuple[Prepared, Progressing]:
         """The plan: that of an unfinished try, else a new one."""
@@ -219,7 +228,8 @@ class _Restore:
             prepared.source.store, location.shelf, "restore", report.as_dict(), backup_id=location.backup_id, actor=self._actor,
             run=self._run, clock=self._clock,
         )  # fmt: skip
-        at.finished = True
+        at.finished, at.run = True, self._run
+        at.report = report.as_dict() if report.proved else None
         self._state.save(at)
 
     def _lap(self, name: str) -> None:
