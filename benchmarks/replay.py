@@ -1,4 +1,4 @@
-"""A DynamoDB that replays prepared Scan pages at memory speed, so that what is measured is the client.
+"""A DynamoDB that replays prepared Scan pages at memory speed and takes every batch of writes, so that what is measured is the client.
 
 `python benchmarks/replay.py ITEMS` prints its port and serves one table, `orders`, until it is ended. Every page is 1 MB
 of items of about 600 bytes with 11 to 14 attributes: S, N, BOOL, SS, a map of three, a list of one to five maps, sparse ones.
@@ -104,10 +104,10 @@ def scan_answer(page: tuple[int, bytes], following: int | None) -> bytes:
     return b'{"Count":%d,"Items":%b%b,"ScannedCount":%d,%b}' % (count, items, after, count, capacity)
 
 
-def description(count: int) -> bytes:
+def description(count: int, name: str = "orders") -> bytes:
     """The answer to DescribeTable."""
     table = {
-        "TableName": "orders", "TableArn": ARN, "TableId": "0a0b0c0d-0000-4000-8000-000000000000", "TableStatus": "ACTIVE",
+        "TableName": name, "TableArn": ARN.replace("orders", name), "TableId": "0a0b0c0d-0000-4000-8000-000000000000", "TableStatus": "ACTIVE",
         "ItemCount": count, "TableSizeBytes": 1, "CreationDateTime": 1700000000.0,
         "BillingModeSummary": {"BillingMode": "PAY_PER_REQUEST"},
         "ProvisionedThroughput": {"ReadCapacityUnits": 0, "WriteCapacityUnits": 0, "NumberOfDecreasesToday": 0},
@@ -161,7 +161,24 @@ class Replay(asyncio.Protocol):
                 return Replay.empty
             following = number + segments
             return response(scan_answer(self.pages[number % len(self.pages)], following if following < last else None))
-        return self.described if b"DescribeTable" in head and b"DescribeTableReplica" not in head else self.refused
+        if b"DynamoDB_20120810.BatchWriteItem" in head:
+            return Replay.taken
+        if b"DynamoDB_20120810.CreateTable" in head:
+            name = str(json.loads(body)["TableName"])
+            Replay.created.add(name)
+            return response(description(0, name).replace(b'"Table"', b'"TableDescription"', 1))
+        if b"DynamoDB_20120810.DescribeTable" in head and b"DescribeTableReplica" not in head:
+            name = str(json.loads(body)["TableName"])
+            if name == "orders":
+                return self.described
+            return response(description(0, name)) if name in Replay.created else Replay.missing
+        return self.refused
+
+    created: set[str] = set()  # noqa: RUF012 - one server, one set
+    taken = response(b'{"UnprocessedItems":{},"ConsumedCapacity":[{"TableName":"restored","CapacityUnits":25.0}]}')
+    missing = response(
+        b'{"__type":"com.amazonaws.dynamodb.v20120810#ResourceNotFoundException","message":"no"}', "400 Bad Request"
+    )
 
     empty = response(b'{"Count":0,"Items":[],"ScannedCount":0}')
 

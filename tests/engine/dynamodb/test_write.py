@@ -2,6 +2,7 @@
 
 import json
 import threading
+import time
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -10,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tablekeep.engine.dynamodb.budget import TokenBucket
+from tablekeep.engine.dynamodb.pacing import Width
 from tablekeep.engine.dynamodb.wire import BATCH_WRITE_BYTES, WireThrottled
 from tablekeep.engine.dynamodb.write import BatchWriter, WriteReport
 from tablekeep.engine.errors import IntegrityError, PermanentError, ThrottledError, TransientError
@@ -20,8 +22,21 @@ def item(n: int, pad: int = 0) -> bytes:
     return json.dumps({"pk": {"S": f"key-{n}"}, "pad": {"S": "x" * pad}}, separators=(",", ":")).encode()
 
 
+class Full(Width):
+    """As wide as allowed from the first request on."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__(most)
+        self.now = most
+
+    def measured(self, wall: float, cpu: float) -> None:
+        return None
+
+
 def writer_of(server: Server, clock: TestClock | None = None, **more: Any) -> BatchWriter:
-    return BatchWriter(server.wire(), "t", clock=clock or TestClock(), **more)
+    writer = BatchWriter(server.wire(), "t", clock=clock or TestClock(), **more)
+    writer._width = Full(more.get("in_flight", 4))
+    return writer
 
 
 def fill(server: Server, items: Iterable[bytes], clock: TestClock | None = None, **more: Any) -> WriteReport:
@@ -253,6 +268,42 @@ def test_requests_are_in_flight_together_but_not_more_than_allowed() -> None:
         writer.put_many(item(n) for n in range(25 * 6))
     assert store.taken == all_of(150)
     assert max(most) == 3
+
+
+def test_the_width_is_what_keeps_a_processor_busy() -> None:
+    width = Width(16)
+    assert width.now == 1
+    width.measured(0.010, 0.001)
+    assert width.now == 10
+    width.measured(1.0, 0.001)
+    assert width.now == 10, "a slow answer is no reason for more"
+    for _ in range(Width.KEPT):
+        width.measured(0.0011, 0.001)
+    assert width.now == 1
+    width.measured(0.9, 0.0)
+    for _ in range(Width.KEPT):
+        width.measured(0.9, 0.001)
+    assert width.now == 16, "never more than allowed"
+
+
+def test_a_slow_service_gets_several_requests_at_a_time_and_a_fast_one_few() -> None:
+    for pause, expected in ((0.05, range(3, 9)), (0.0, range(1, 4))):
+        store, lock = Store(), threading.Lock()
+        flying, most = [0], [0]
+
+        def script(call: Call, pause: float = pause, store: Store = store, lock: Any = lock, flying: Any = flying, most: Any = most) -> Reply:
+            with lock:
+                flying[0] += 1
+                most[0] = max(most[0], flying[0])
+            time.sleep(pause)
+            with lock:
+                flying[0] -= 1
+            return store(call)
+
+        with serving(script) as server, BatchWriter(server.wire(), "t", clock=TestClock(), in_flight=8) as writer:
+            writer.put_many(item(n) for n in range(25 * 40))
+        assert store.taken == all_of(1000)
+        assert most[0] in expected
 
 
 def test_the_budget_is_paid_by_what_writes_cost() -> None:

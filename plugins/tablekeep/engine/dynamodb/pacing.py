@@ -1,6 +1,7 @@
 """Waiting: full-jitter backoff with a limit without progress, one brake for all workers, and a stop that ends every wait."""
 
 import threading
+from collections import deque
 from collections.abc import Callable
 
 from tablekeep.engine.clock import Clock
@@ -70,6 +71,29 @@ class Brake:
             if rest <= 0:
                 return
             sleep(rest)
+
+
+class Width:
+    """How many requests at a time keep one processor busy: the shortest time in which one was answered over the mean of what it costs
+    here. More of them would only wait for each other, and make each dearer by a third (measured on a server that answers at once).
+
+    :param most: never more than this. :ivar now: the width by what was measured last; 1 before anything was.
+    """
+
+    KEPT = 32
+
+    def __init__(self, most: int) -> None:
+        self._most, self.now = most, 1
+        self._lock = threading.Lock()
+        self._measured: deque[tuple[float, float]] = deque(maxlen=self.KEPT)
+
+    def measured(self, wall: float, cpu: float) -> None:
+        """One request took `wall` seconds, of which this thread worked `cpu` seconds."""
+        with self._lock:
+            self._measured.append((wall, cpu))
+            shortest = min(one for one, _ in self._measured)
+            mean = sum(one for _, one in self._measured) / len(self._measured)
+            self.now = max(1, min(self._most, round(shortest / mean))) if mean > 0 else self._most
 
 
 class Backoff:

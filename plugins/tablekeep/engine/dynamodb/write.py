@@ -1,17 +1,21 @@
 """Items put into a table, several requests in flight, none ever dropped."""
 
 import threading
-from collections.abc import Iterable
+import time
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from types import TracebackType
+from typing import Any, TypeVar
 
 from tablekeep.engine.clock import Clock
 from tablekeep.engine.dynamodb.budget import TokenBucket
-from tablekeep.engine.dynamodb.pacing import NO_PROGRESS_SECONDS, Backoff, Brake, Halt, Halted
+from tablekeep.engine.dynamodb.pacing import NO_PROGRESS_SECONDS, Backoff, Brake, Halt, Halted, Width
 from tablekeep.engine.dynamodb.wire import BATCH_WRITE_BYTES, BATCH_WRITE_ITEMS, WireClient, WireThrottled
 from tablekeep.engine.errors import IntegrityError, TablekeepError, ThrottledError, TransientError
 from tablekeep.engine.progress import NoProgress, Progress
+
+T = TypeVar("T")
 
 ENVELOPE_BYTES = 4096
 """Room for what surrounds the items of a request."""
@@ -46,7 +50,7 @@ class BatchWriter:
     not kept. Used in a `with` statement: left normally it writes what is pending (`report`), left by an exception it stops.
 
     :param budget: write capacity units a second.
-    :param in_flight: requests at a time (threads).
+    :param in_flight: requests at a time (threads), at most: as many as the service's answering time makes useful are sent.
     """
 
     def __init__(
@@ -65,7 +69,8 @@ class BatchWriter:
         self._progress: Progress = progress or NoProgress()
         self._halt, self._brake = Halt(clock), Brake(clock)
         self._lock = threading.Lock()
-        self._slots = threading.Semaphore(in_flight)
+        self._width, self._running = Width(in_flight), 0
+        self._free = threading.Condition(self._lock)
         self._pool = ThreadPoolExecutor(in_flight, thread_name_prefix="write")
         self._batch: list[bytes] = []
         self._batch_bytes = ENVELOPE_BYTES
@@ -96,8 +101,21 @@ class BatchWriter:
 
     def put_many(self, items: Iterable[bytes]) -> None:
         """`put` for each."""
-        for item in items:
+        many = items if isinstance(items, list) else list(items)
+        first = (BATCH_WRITE_ITEMS - len(self._batch)) % BATCH_WRITE_ITEMS  # fill up what is pending
+        for item in many[:first]:
             self.put(item)
+        if len(self._batch) == BATCH_WRITE_ITEMS:
+            self._flush()
+        for start in range(first, len(many), BATCH_WRITE_ITEMS):
+            some = many[start : start + BATCH_WRITE_ITEMS]
+            if self._batch or len(some) < BATCH_WRITE_ITEMS or sum(map(len, some)) > BATCH_WRITE_BYTES // 2:
+                for item in some:
+                    self.put(item)
+            else:
+                self._accepted += len(some)
+                self._batch = some
+                self._flush()
 
     def close(self) -> WriteReport:
         """Writes what is pending and waits for all of it.
@@ -135,10 +153,17 @@ class BatchWriter:
 
     def _flush(self) -> None:
         batch, self._batch, self._batch_bytes = self._batch, [], ENVELOPE_BYTES
-        self._slots.acquire()
+        width = self._width.now
+        with self._free:
+            while self._running >= width and self._failure is None:
+                self._free.wait()
+            self._running += 1
         if self._failure is not None:
             self._raise_failure()
-        self._pool.submit(self._send, batch)
+        if width == 1:  # the service answers as fast as we send: no thread is worth its switching
+            self._send(batch)
+        else:
+            self._pool.submit(self._send, batch)
 
     def _raise_failure(self) -> None:
         failure = self._failure
@@ -163,7 +188,9 @@ class BatchWriter:
                 self._failure = self._failure or error
             self._halt.set()
         finally:
-            self._slots.release()
+            with self._free:
+                self._running -= 1
+                self._free.notify()
 
     def _write(self, batch: list[bytes]) -> None:
         backoff = Backoff(f"writing to table {self._table}", self._clock, self._limit, self._progress.note)
@@ -175,7 +202,7 @@ class BatchWriter:
                 self._budget.acquire(expected, self._halt.sleep)
             actual = 0.0
             try:
-                answer = self._wire.batch_write(self._table, batch)
+                answer = self._timed(self._wire.batch_write, self._table, batch)
                 actual = answer.consumed or expected * (1 - len(answer.unprocessed) / len(batch))
             except TransientError as error:
                 self._pause(error, backoff)
@@ -184,6 +211,12 @@ class BatchWriter:
                 if self._budget is not None:
                     self._budget.settle(expected, actual)
             batch = self._taken(batch, answer.unprocessed, actual, backoff)
+
+    def _timed(self, call: Callable[..., T], *given: Any, **more: Any) -> T:
+        wall, cpu = time.perf_counter(), time.thread_time()
+        answer = call(*given, **more)
+        self._width.measured(time.perf_counter() - wall, time.thread_time() - cpu)
+        return answer
 
     def _taken(self, batch: list[bytes], unprocessed: list[bytes], consumed: float, backoff: Backoff) -> list[bytes]:
         """Counts what was written of `batch` and waits when something was not; returns what is to be sent again."""

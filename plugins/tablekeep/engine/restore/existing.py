@@ -41,7 +41,7 @@ class ConditionalWriter(BatchWriter):
                 self._budget.acquire(expected, self._halt.sleep)
             actual = 0.0
             try:
-                answer = self._wire.put(self._table, item, absent=self._key_name)
+                answer = self._timed(self._wire.put, self._table, item, absent=self._key_name)
                 actual = answer.consumed or expected
                 break
             except TransientError as error:

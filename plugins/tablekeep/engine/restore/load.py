@@ -18,7 +18,7 @@ from tablekeep.engine.restore.state import Loaded
 WIDTH = 4
 """Units that are read side by side. A part holds one segment's items, whose keys lie in a few of the table's partitions; four
 distant ones keep a new table's four partitions busy (Developer Guide, "On-demand capacity mode")."""
-IN_FLIGHT = 8
+IN_FLIGHT = 16
 
 
 def waves(units: Sequence[str], width: int = WIDTH) -> Iterator[list[str]]:
