@@ -105,9 +105,18 @@ fast or as fresh as promised. Red for the teardown: a scratch table is left and 
 def restore_doc(pipeline: Pipeline) -> str:
     """For `restore__…`."""
     refused = ", ".join(f"`{one}`" for one in pipeline.restore.patterns_refused) or "none"
-    return f"""# Restore of `{pipeline.table}` to a new table
+    people = pipeline.restore.people
+    who = f"One of {', '.join(people)} triggers it, another one approves it." if people else "Whoever may use this DAG may approve it."
+    return f"""# Restore of `{pipeline.table}`
 
-Runs by hand only. `plan` shows what would be made and refuses a table that exists or a refused name (refused here: {refused}); `restore`
-makes the new table, loads the backup, adds the indexes, and proves it by reading everything back. No existing table is ever
-written to. A failed restore is not tried again by itself: look at what is there, then trigger a new run.
+Runs by hand only. {who}
+
+| task | what it does | when it is red |
+|---|---|---|
+| `plan` | says what would be done, how long it takes, what it costs, what is not restored | it may not be done; nothing was changed |
+| `approve` | shows the plan under Required Actions and waits for four hours | rejected, not answered, or answered by one who may not |
+| `restore` | does exactly what the plan says, then reads everything back | the log says what differs; do not use the table |
+
+By default to a new table. An existing one is only filled where it is empty, or given back missing items, or the items of listed keys; never
+is anything deleted. Refused names: {refused}. A retry of `restore` goes on where the try before it died.
 """

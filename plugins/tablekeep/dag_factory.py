@@ -6,32 +6,28 @@
 
 import traceback
 from collections.abc import Iterator
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from airflow.sdk import DAG, CronTriggerTimetable, Param, chain, get_parsing_context
-from airflow.timetables.base import Timetable
+from airflow.sdk import DAG, Param, chain, get_parsing_context
 
 from tablekeep.assets import backup_asset
-from tablekeep.dag_docs import backup_doc, copy_doc, drill_doc, restore_doc, verify_doc
+from tablekeep.dag_common import aws_of, cron_timetable, make_dag, max_usd, source_of
+from tablekeep.dag_docs import backup_doc, copy_doc, verify_doc
+from tablekeep.dag_restores import drill_dag, restore_dag
 from tablekeep.engine.config.load import BadFile, Loaded, find_folder, load_folder
 from tablekeep.engine.config.model import Copy, Pipeline, PostgresCopy
 from tablekeep.operators.configuration import ConfigurationErrorOperator
 from tablekeep.operators.copy import ParquetToPostgresOperator, ParquetToRedshiftOperator
-from tablekeep.operators.drill import RestoreDrillOperator
 from tablekeep.operators.export import DynamoDBToParquetOperator
 from tablekeep.operators.incremental import IncrementalBackupOperator, MergeBackupsOperator
 from tablekeep.operators.plan import PlanExportOperator
 from tablekeep.operators.publish import PublishBackupOperator
-from tablekeep.operators.restore import ParquetToDynamoDBOperator, PlanRestoreOperator
 from tablekeep.operators.spread import FinishBackupOperator, PlanBackupOperator, ScanSegmentsOperator
 from tablekeep.operators.verify import VerifyBackupOperator
-from tablekeep.runtime import ByErrorFamily
 
 BROKEN_DAG = "tablekeep__pipelines"
 """Stands for the whole folder when not even it can be read."""
-RETRIES = 3
 
 
 def dags_for(dag_file: str) -> dict[str, DAG]:
@@ -81,63 +77,18 @@ def _makers(pipeline: Pipeline) -> dict[str, Any]:
     if pipeline.verify:
         makers[f"verify__{pipeline.name}"] = lambda: _verify(pipeline)
     if pipeline.drill:
-        makers[f"drill__{pipeline.name}"] = lambda: _drill(pipeline)
-    makers[f"restore__{pipeline.name}"] = lambda: _restore(pipeline)
+        makers[f"drill__{pipeline.name}"] = lambda: drill_dag(pipeline)
+    makers[f"restore__{pipeline.name}"] = lambda: restore_dag(pipeline)
     return makers
-
-
-def _cron(schedule: str | None, timezone: str) -> Timetable | None:
-    """Runs when the time has come, and never for a time before the DAG was first seen: a new pipeline's drill would find no
-    backup, and its backup would read the table in the middle of the day. After an outage the newest missed run is made up for.
-    """
-    if not schedule:
-        return None
-    return CronTriggerTimetable(schedule, timezone=timezone, run_immediately=timedelta(0))  # type: ignore[return-value]
-
-
-def _dag(pipeline: Pipeline, dag_id: str, what: str, doc: str, *, schedule: Any, **more: Any) -> DAG:
-    """What all DAGs have."""
-    return DAG(
-        dag_id,
-        description=f"{what} of the DynamoDB table {pipeline.table}",
-        doc_md=doc,
-        schedule=schedule,
-        catchup=False,
-        max_active_runs=1,
-        is_paused_upon_creation=False,
-        tags=["tablekeep", what, f"table:{pipeline.table}"[:100]],
-        default_args=_task_defaults(pipeline.owner, pipeline.pool),
-        **more,
-    )
-
-
-def _task_defaults(owner: str, pool: str | None) -> dict[str, Any]:
-    chosen = {"pool": pool} if pool else {}
-    return chosen | {
-        "owner": owner,
-        "retries": RETRIES,
-        "retry_delay": timedelta(minutes=1),
-        "retry_exponential_backoff": 2.0,
-        "max_retry_delay": timedelta(minutes=15),
-        "retry_policy": ByErrorFamily(),
-    }
-
-
-def _aws(pipeline: Pipeline) -> dict[str, Any]:
-    return {"aws_conn_id": pipeline.aws_conn_id, "region_name": pipeline.region}
-
-
-def _source(pipeline: Pipeline) -> dict[str, Any]:
-    return _aws(pipeline) | {"table": pipeline.table, "to": pipeline.backup.to}
 
 
 def _backup(pipeline: Pipeline) -> DAG:
     backup = pipeline.backup
-    schedule = _cron(backup.schedule, backup.timezone)
+    schedule = cron_timetable(backup.schedule, backup.timezone)
     params = {
         "full": Param(False, type="boolean", title="Full", description="Back up the whole table, not the changes.")
     }
-    with _dag(
+    with make_dag(
         pipeline,
         f"backup__{pipeline.name}",
         "backup",
@@ -152,7 +103,7 @@ def _backup(pipeline: Pipeline) -> DAG:
             backup=read[0].output["backups"] if backup.mode else made,
             bucket_owner=backup.bucket_owner,
             trigger_rule="none_failed" if backup.spread else "all_success",
-            **_aws(pipeline),
+            **aws_of(pipeline),
         )
         last: list[Any] = [verify]
         if backup.mode and backup.mode.merge:
@@ -161,7 +112,7 @@ def _backup(pipeline: Pipeline) -> DAG:
                 backup=made,
                 encryption=backup.encryption,
                 bucket_owner=backup.bucket_owner,
-                **_aws(pipeline),
+                **aws_of(pipeline),
             )
             made, last = merge.output["backup"], [verify, merge]
         publish = PublishBackupOperator(
@@ -169,7 +120,7 @@ def _backup(pipeline: Pipeline) -> DAG:
             backup=made,
             asset=backup_asset(pipeline),
             bucket_owner=backup.bucket_owner,
-            **_aws(pipeline),
+            **aws_of(pipeline),
         )
         chain(plan, read[0])
         chain(read[-1], *last, publish)
@@ -186,13 +137,9 @@ def _plan(pipeline: Pipeline) -> PlanExportOperator:
         tasks=backup.spread.tasks if backup.spread else 1,
         incremental=backup.mode is not None,
         bucket_owner=backup.bucket_owner,
-        max_usd=_max_usd(pipeline),
-        **_source(pipeline),
+        max_usd=max_usd(pipeline),
+        **source_of(pipeline),
     )
-
-
-def _max_usd(pipeline: Pipeline) -> float | None:
-    return pipeline.limits.max_usd if pipeline.limits else None
 
 
 def _read_table(pipeline: Pipeline) -> tuple[list[Any], Any]:
@@ -206,7 +153,7 @@ def _read_table(pipeline: Pipeline) -> tuple[list[Any], Any]:
         "read_budget": backup.read_budget,
         "max_active_tis_per_dag": 1,
         **written,
-        **_source(pipeline),
+        **source_of(pipeline),
     }
     if backup.mode:
         every = backup.mode.incremental_every
@@ -226,9 +173,9 @@ def _read_table(pipeline: Pipeline) -> tuple[list[Any], Any]:
     plan = PlanBackupOperator(above_gb=backup.spread.above_gb, tasks=tasks, **export)
     made = plan.output["backup"]
     segments = ScanSegmentsOperator.partial(
-        task_id="segments", backup=made, tasks=tasks, max_active_tis_per_dagrun=tasks, **written, **_aws(pipeline)
+        task_id="segments", backup=made, tasks=tasks, max_active_tis_per_dagrun=tasks, **written, **aws_of(pipeline)
     ).expand(group=plan.output)
-    finish = FinishBackupOperator(task_id="finish", backup=made, **written, **_aws(pipeline))
+    finish = FinishBackupOperator(task_id="finish", backup=made, **written, **aws_of(pipeline))
     segments >> finish
     return [plan, finish], made
 
@@ -260,9 +207,9 @@ def _copy(pipeline: Pipeline, copy: Copy) -> DAG:
         "adopt": "{{ params.adopt }}",
         "bucket_owner": pipeline.backup.bucket_owner,
         "max_active_tis_per_dag": 1,
-    } | _source(pipeline)
+    } | source_of(pipeline)
     dag_id = f"copy__{pipeline.name}__{copy.name}"
-    with _dag(
+    with make_dag(
         pipeline, dag_id, "copy", copy_doc(pipeline, copy), schedule=[backup_asset(pipeline)], params=params
     ) as dag:
         if isinstance(copy, PostgresCopy):
@@ -285,79 +232,10 @@ def _copy(pipeline: Pipeline, copy: Copy) -> DAG:
 def _verify(pipeline: Pipeline) -> DAG:
     assert pipeline.verify
     verify = pipeline.verify
-    schedule = _cron(verify.schedule, verify.timezone)
-    with _dag(pipeline, f"verify__{pipeline.name}", "verify", verify_doc(pipeline), schedule=schedule) as dag:
+    schedule = cron_timetable(verify.schedule, verify.timezone)
+    with make_dag(pipeline, f"verify__{pipeline.name}", "verify", verify_doc(pipeline), schedule=schedule) as dag:
         VerifyBackupOperator(
-            task_id="verify", level=verify.level, bucket_owner=pipeline.backup.bucket_owner, **_source(pipeline)
-        )
-    return dag
-
-
-def _drill(pipeline: Pipeline) -> DAG:
-    assert pipeline.drill
-    drill = pipeline.drill
-    rto, rpo = drill.objectives.rto, drill.objectives.rpo
-    schedule = _cron(drill.schedule, drill.timezone)
-    with _dag(pipeline, f"drill__{pipeline.name}", "drill", drill_doc(pipeline), schedule=schedule) as dag:
-        RestoreDrillOperator(
-            task_id="drill",
-            rto_seconds=rto.total_seconds() if rto else None,
-            rpo_seconds=rpo.total_seconds() if rpo else None,
-            max_wcu=drill.max_wcu,
-            max_usd=_max_usd(pipeline),
-            target_aws_conn_id=drill.aws_conn_id,
-            target_region_name=drill.region,
-            max_active_tis_per_dag=1,
-            **_source(pipeline),
-        )
-    return dag
-
-
-def _restore(pipeline: Pipeline) -> DAG:
-    restore = pipeline.restore
-    name = {"type": "string", "minLength": 3, "maxLength": 255, "pattern": "^[A-Za-z0-9_.-]+$"}
-    params = {
-        "to_table": Param(title="To table", description="The new table; it must not exist.", **name),
-        "backup": Param(
-            None,
-            type=["null", "string"],
-            title="Backup",
-            description="A manifest's URI; empty: the newest verified one.",
-        ),
-        "max_wcu": Param(
-            restore.max_wcu,
-            type=["null", "number"],
-            title="Write capacity",
-            description="Units a second; empty: no limit.",
-        ),
-    }
-    where = {"target_aws_conn_id": restore.aws_conn_id, "target_region_name": restore.region}
-    with _dag(
-        pipeline,
-        f"restore__{pipeline.name}",
-        "restore",
-        restore_doc(pipeline),
-        schedule=None,
-        params=params,
-        allowed_run_types=["manual"],
-    ) as dag:
-        plan = PlanRestoreOperator(
-            task_id="plan",
-            to_table="{{ params.to_table }}",
-            backup="{{ params.backup or '' }}",
-            patterns_refused=restore.patterns_refused,
-            max_usd=_max_usd(pipeline),
-            **where,
-            **_source(pipeline),
-        )
-        ParquetToDynamoDBOperator(
-            task_id="restore",
-            backup=plan.output["backup"],
-            to_table=plan.output["to_table"],
-            max_wcu="{{ params.max_wcu }}",
-            max_active_tis_per_dag=1,
-            **where,
-            **_aws(pipeline),
+            task_id="verify", level=verify.level, bucket_owner=pipeline.backup.bucket_owner, **source_of(pipeline)
         )
     return dag
 
@@ -372,7 +250,7 @@ def _stand_in(bad: BadFile, dag_id: str) -> DAG:
 
 
 def _failing(dag_id: str, message: str, schedule: str, timezone: str, tag: str) -> DAG:
-    timetable = _cron(schedule, timezone)
+    timetable = cron_timetable(schedule, timezone)
     timetable.validate()  # type: ignore[union-attr]
     with DAG(
         dag_id,

@@ -69,6 +69,11 @@ def actor(context: Mapping[str, Any]) -> str:
     return f"{person} (Airflow)" if person else "airflow"
 
 
+def requester(context: Mapping[str, Any]) -> str:
+    """The user who triggered the run; empty when nobody did."""
+    return str(context["dag_run"].triggering_user_name or "")
+
+
 def run_name(context: Mapping[str, Any]) -> str:
     """`backup__orders/scheduled__2026-01-03T02:00:00+00:00`."""
     run = context["dag_run"]

@@ -71,9 +71,9 @@ def pipelines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Calla
 @pytest.fixture
 def dags(airflow_database: None, monkeypatch: pytest.MonkeyPatch) -> Callable[[], dict[str, Any]]:
     """Parses the project's DAG folder as Airflow does: `dags()["backup__orders"]`. Tasks are tried once, else tests wait."""
-    from tablekeep import dag_factory
+    from tablekeep import dag_common
 
-    monkeypatch.setattr(dag_factory, "RETRIES", 0)
+    monkeypatch.setattr(dag_common, "RETRIES", 0)
 
     def parse() -> dict[str, Any]:
         from airflow.dag_processing.dagbag import DagBag

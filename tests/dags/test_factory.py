@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -77,7 +78,12 @@ def test_only_people_restore(found: dict[str, Any]) -> None:
     dag = found["restore__shop"]
     assert {str(getattr(one, "value", one)) for one in dag.allowed_run_types} == {"manual"}
     assert type(dag.timetable).__name__ == "NullTimetable"
-    assert set(dag.params) == {"to_table", "backup", "max_wcu"}
+    assert set(dag.params) == {
+        "to_table", "backup", "as_of", "mode", "keys", "key_prefix", "where", "max_wcu", "ttl"
+    }  # fmt: skip
+    assert dag.get_task("restore").upstream_task_ids == {"approve"}
+    assert dag.get_task("approve").response_timeout == timedelta(hours=4)
+    assert dag.get_task("approve").retries == 0
     assert dag.params["max_wcu"] == 50
     assert dag.get_task("plan").patterns_refused == ["prod-*"]
     with pytest.raises(Exception, match="to_table"):

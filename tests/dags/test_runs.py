@@ -7,7 +7,9 @@ import pytest
 
 from local_aws.server import switch
 from tablekeep.engine.backups.catalog import list_backups, newest_verified
+from tablekeep.engine.backups.records import read_records
 from tablekeep.engine.backups.s3 import S3Store
+from tablekeep.operators.approve import ApproveRestoreOperator
 from tests.tables import BUCKET, ROOT, clients, make_bucket, make_table, orders
 
 PIPELINE = f"""
@@ -69,15 +71,97 @@ def test_a_night_from_the_table_to_the_database_and_the_drill(project: Any, dags
     assert clients().client("dynamodb").list_tables()["TableNames"] == ["orders"]
 
 
-def test_a_restore_makes_a_new_table_and_refuses_one_that_exists(project: Any, dags: Any) -> None:
+def answered(monkeypatch: pytest.MonkeyPatch, by: str = "ben", option: str = "Approve", requester: str = "ana", **event: Any) -> None:
+    """The person's part: `dag.test` has nobody to ask. The answer is judged as Airflow would hand it over."""
+    given = {"chosen_options": [option], "params_input": {}, "responded_at": datetime.now(UTC), "responded_by_user": {"id": "7", "name": by}}
+    monkeypatch.setattr(
+        ApproveRestoreOperator, "execute", lambda self, context: self.execute_complete(context, event or given)
+    )
+    monkeypatch.setattr("tablekeep.operators.approve.requester", lambda context: requester)
+    monkeypatch.setattr("tablekeep.operators.restore.requester", lambda context: requester)
+
+
+def records(kind: Any) -> list[dict[str, Any]]:
+    (made, *_) = sets()
+    return [one["result"] for one in read_records(S3Store(clients(), BUCKET), made.location.shelf, kind)]
+
+
+def test_a_restore_is_planned_approved_and_done(project: Any, dags: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    answered(monkeypatch)
     found = dags()
     found["backup__orders"].test()
     run = found["restore__orders"].test(run_conf={"to_table": "orders-again"})
-    assert tasks(run) == {"plan": "success", "restore": "success"}
+    assert tasks(run) == {"plan": "success", "approve": "success", "restore": "success"}
     assert clients().client("dynamodb").scan(TableName="orders-again")["Count"] == 40
+    (plan,), (approval,), (restore,) = records("plan"), records("approval"), records("restore")
+    assert plan["hash"] == approval["plan"] == restore["plan"]
+    assert (approval["approved"], approval["requester"], approval["approver"]) == (True, "ana", "ben")
     refused = found["restore__orders"].test(run_conf={"to_table": "orders"})
     assert tasks(refused)["plan"] == "failed"
-    assert "restore" in tasks(refused)
+    keys = ['{"pk": "customer-1", "sk": 1}', '{"pk": "customer-2", "sk": 2}']
+    part = found["restore__orders"].test(run_conf={"to_table": "some", "keys": keys, "where": ["price > 2"]})
+    assert state(part) == "success"
+    assert clients().client("dynamodb").scan(TableName="some")["Count"] == 1
+    deleted = {"pk": {"S": "customer-1"}, "sk": {"N": "1"}}
+    clients().client("dynamodb").delete_item(TableName="orders", Key=deleted)
+    back = dags()["restore__orders"].test(run_conf={"to_table": "orders", "mode": "missing-only"})  # anew: test() keeps params
+    assert state(back) == "success"
+    assert "Item" in clients().client("dynamodb").get_item(TableName="orders", Key=deleted)
+
+
+PEOPLE = PIPELINE + "restore: {people: [ana, ben], patterns_refused: ['prod-*'], accounts: ['123456789012']}\n"
+
+
+@pytest.mark.parametrize(
+    ("who", "why"),
+    [
+        ({"by": "ana"}, "asked for it and approved it"),
+        ({"by": "eve"}, "eve approved it, and restore.people names ana, ben"),
+        ({"option": "Reject"}, "ben rejected it"),
+        ({"error": "timeout", "error_type": "timeout"}, "nobody answered within 4 hours"),
+    ],
+    ids=["himself", "stranger", "rejected", "nobody"],
+)
+def test_without_a_second_person_nothing_is_restored(
+    project: Any, dags: Any, pipelines: Any, monkeypatch: pytest.MonkeyPatch, who: dict[str, Any], why: str
+) -> None:
+    pipelines(orders=PEOPLE)
+    answered(monkeypatch, **who)
+    found = dags()
+    found["backup__orders"].test()
+    run = found["restore__orders"].test(run_conf={"to_table": "orders-again"})
+    assert tasks(run)["approve"] == "failed"
+    assert tasks(run)["restore"] != "success"
+    (approval,) = records("approval")
+    assert not approval["approved"]
+    assert why in approval["why"]
+    assert clients().client("dynamodb").list_tables()["TableNames"] == ["orders"]
+
+
+def test_with_people_two_of_them_restore_and_a_stranger_may_not_even_ask(
+    project: Any, dags: Any, pipelines: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pipelines(orders=PEOPLE)
+    answered(monkeypatch)
+    found = dags()
+    found["backup__orders"].test()
+    assert state(found["restore__orders"].test(run_conf={"to_table": "orders-again"})) == "success"
+    assert tasks(found["restore__orders"].test(run_conf={"to_table": "prod-orders"}))["plan"] == "failed"
+    answered(monkeypatch, requester="eve")
+    assert tasks(found["restore__orders"].test(run_conf={"to_table": "another"}))["plan"] == "failed"
+    pipelines(orders=PEOPLE.replace("123456789012", "999999999999"))
+    answered(monkeypatch)
+    assert tasks(dags()["restore__orders"].test(run_conf={"to_table": "another"}))["plan"] == "failed"
+    assert clients().client("dynamodb").list_tables()["TableNames"] == ["orders", "orders-again"]
+
+
+def test_a_restore_that_nobody_approved_is_refused(project: Any, dags: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ApproveRestoreOperator, "execute", lambda self, context: {"plan": None, "approver": ""})
+    found = dags()
+    found["backup__orders"].test()
+    run = found["restore__orders"].test(run_conf={"to_table": "orders-again"})
+    assert tasks(run)["restore"] == "failed"
+    assert clients().client("dynamodb").list_tables()["TableNames"] == ["orders"]
 
 
 def test_a_scan_is_refused_for_a_past_time(project: Any, dags: Any) -> None:

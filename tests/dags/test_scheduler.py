@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import boto3
 import psycopg
@@ -361,3 +362,35 @@ def test_a_large_table_is_read_by_two_celery_workers(night: Night) -> None:
     assert len({part.name.rsplit("-", 1)[1] for part in manifest.parts}) == 6  # each by an attempt of its own
     for name in WORKERS:
         assert "succeeded in" in (night.airflow.logs / f"{name}.log").read_text(), name
+
+
+def answer(night: Night, run: Run, option: str) -> None:
+    """Answers the plan of a restore, as a person does on the page of required actions."""
+    path = f"/dags/{run.dag}/dagRuns/{quote(run.run_id, safe='')}"
+
+    def asked() -> list[Any]:
+        found = night.airflow.call("GET", f"{path}/hitlDetails")["hitl_details"]
+        return [one for one in found if not one["response_received"]]
+
+    (detail,) = night.until(asked)
+    assert "content hash" not in detail["subject"]
+    for part in ("| items | ", "| plan | ", "planes-restored"):
+        assert part in detail["body"]
+    body = {"chosen_options": [option], "params_input": {}}
+    night.airflow.call("PATCH", f"{path}/taskInstances/approve/-1/hitlDetails", json=body)
+
+
+def test_a_restore_waits_for_a_person_and_does_what_was_approved(night: Night) -> None:
+    if not night.sets("planes"):
+        night.run("backup__planes")
+    refused = night.follower.trigger("restore__planes", to_table="planes-restored")
+    answer(night, refused, "Reject")
+    assert night.ended(refused).state == "failed"
+    database = boto3.client("dynamodb", region_name="us-east-1")
+    assert "planes-restored" not in database.list_tables()["TableNames"]
+    run = night.follower.trigger("restore__planes", to_table="planes-restored")
+    answer(night, run, "Approve")
+    assert night.ended(run).state == "success"
+    assert run.tasks == {"plan": "success", "approve": "success", "restore": "success"}
+    counted = [database.scan(TableName=name, Select="COUNT")["Count"] for name in ("planes", "planes-restored")]
+    assert counted[0] == counted[1]

@@ -1,39 +1,29 @@
-"""Backup set → a new table, in two steps: the plan, and the restore."""
+"""Backup set → a table, in steps: the plan, and, once it is approved, the restore."""
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tablekeep.operators.base import TablekeepOperator
 from tablekeep.operators.verify import shelf_of
-from tablekeep.runtime import clients_for, remembered
+from tablekeep.runtime import clients_for, requester
 
 
 class _Restoring(TablekeepOperator):
-    """Both steps restore to an account and Region that may be others than the backup's.
+    """What both steps are told; the same request gives the same plan.
 
-    :param target_aws_conn_id, target_region_name: where the table is made; default where the backed-up table is.
+    :param to_table: the table. :param table: whose backups lie under `to`, the newest verified of which is taken without `backup`.
+    :param as_of: instead of a backup: the newest state no later than this (ISO 8601, UTC), increments folded in.
+    :param mode, keys, key_prefix, where, max_wcu, ttl: see `RestoreRequest`; `keys` and `where` also as JSON text.
+    :param patterns_refused: names to which nothing is restored. :param accounts: the only ones to which is restored.
+    :param max_usd: of one restore.
+    :param target_aws_conn_id, target_region_name: where the table is; default where the backed-up table is.
     """
 
-    def __init__(
-        self, *, target_aws_conn_id: str | None = None, target_region_name: str | None = None, **more: Any
-    ) -> None:
-        super().__init__(**more)
-        self.target_aws_conn_id = target_aws_conn_id
-        self.target_region_name = target_region_name
-
-    def target(self) -> Any:
-        """Clients of the account to which is restored."""
-        return clients_for(self.target_aws_conn_id or self.aws_conn_id, self.target_region_name or self.region_name)
-
-
-class PlanRestoreOperator(_Restoring):
-    """Shows what a restore would make, and refuses one that may not be done. Changes nothing.
-
-    :param to_table: the new table. :param backup: the manifest's URI; else the newest verified backup of `table` under `to`.
-    :param patterns_refused: names to which nothing is restored. :param max_usd: of one restore.
-    """
-
-    template_fields: Sequence[str] = ("to_table", "backup", "table", "to", *TablekeepOperator.template_fields)
+    template_fields: Sequence[str] = (
+        "to_table", "backup", "table", "to", "as_of", "mode", "keys", "key_prefix", "where", "max_wcu", "ttl",
+        *TablekeepOperator.template_fields,
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -42,69 +32,140 @@ class PlanRestoreOperator(_Restoring):
         table: str,
         to: str,
         backup: str | None = None,
+        as_of: str | None = None,
+        mode: str = "new",
+        keys: str | Sequence[str] | None = None,
+        key_prefix: str | None = None,
+        where: str | Sequence[str] = (),
+        max_wcu: float | str | None = None,
+        ttl: bool | str = False,
         patterns_refused: Sequence[str] = (),
+        accounts: Sequence[str] = (),
         max_usd: float | None = None,
+        target_aws_conn_id: str | None = None,
+        target_region_name: str | None = None,
         **more: Any,
     ) -> None:
-        super().__init__(multiple_outputs=True, **more)  # so that `output["backup"]` is the manifest's URI
-        self.to_table = to_table
-        self.table = table
-        self.to = to
-        self.backup = backup
-        self.patterns_refused = list(patterns_refused)
-        self.max_usd = max_usd
+        super().__init__(**more)
+        self.to_table, self.table, self.to, self.backup = to_table, table, to, backup
+        self.as_of, self.mode, self.keys, self.key_prefix, self.where = as_of, mode, keys, key_prefix, where
+        self.max_wcu, self.ttl = max_wcu, ttl
+        self.patterns_refused, self.accounts, self.max_usd = list(patterns_refused), list(accounts), max_usd
+        self.target_aws_conn_id = target_aws_conn_id
+        self.target_region_name = target_region_name
+
+    def target(self) -> Any:
+        """Clients of the account to which is restored."""
+        return clients_for(self.target_aws_conn_id or self.aws_conn_id, self.target_region_name or self.region_name)
+
+    def request(self, source: Any) -> Any:
+        """The engine's request. :raises BadInputError: for a time that cannot be read."""
+        from tablekeep.engine.restore.request import RestoreRequest
+
+        keys, where = _lines(self.keys), _lines(self.where)
+        as_of = _moment(self.as_of)
+        return RestoreRequest(
+            self.to_table, None if as_of else self.backup or None, shelf_of(source, self.to, self.table), as_of, self.mode,  # type: ignore[arg-type]
+            keys or None, self.key_prefix or None, where, float(self.max_wcu) if self.max_wcu not in (None, "", "None") else None,
+            str(self.ttl) == "True", (), self.patterns_refused, self.accounts, self.max_usd,
+        )  # fmt: skip
+
+
+def _lines(given: str | Sequence[str] | None) -> tuple[str, ...]:
+    """Lines of a form, as a template renders them."""
+    found = json.loads(given) if isinstance(given, str) and given else given
+    return tuple(str(one) for one in found or () if str(one).strip())
+
+
+def _moment(text: str | None) -> Any:
+    from datetime import datetime
+
+    from tablekeep.engine.errors import BadInputError
+
+    if not text or text == "None":
+        return None
+    try:
+        return datetime.fromisoformat(text)
+    except ValueError:
+        raise BadInputError("reading the time", f"{text[:40]!r} is none", "for example 2026-11-23T02:00:00Z") from None
+
+
+class PlanRestoreOperator(_Restoring):
+    """Shows what a restore would do, and refuses one that may not be done. Changes nothing but a record beside the backups.
+
+    Gives `{"backup", "hash", "text"}`: the manifest's URI, the plan's hash, the plan in Markdown.
+
+    :param people: who may ask for it, by name; everybody who may trigger the DAG when empty.
+    """
+
+    def __init__(self, *, people: Sequence[str] = (), **more: Any) -> None:
+        super().__init__(**more)
+        self.people = list(people)
 
     def execute(self, context: Mapping[str, Any]) -> dict[str, Any]:
+        from tablekeep.engine.backups.records import write_record
+        from tablekeep.engine.errors import BadInputError
         from tablekeep.engine.prices import load_prices
         from tablekeep.engine.restore.plan import plan_restore
+        from tablekeep.engine.restore.words import plan_lines, plan_markdown
 
-        source = clients_for(self.aws_conn_id, self.region_name)
-        plan = plan_restore(
-            clients=self.target(), backup_clients=source, to_table=self.to_table, backup=self.backup or None,
-            newest_of=shelf_of(source, self.to, self.table), patterns_refused=self.patterns_refused,
-            prices=load_prices(), max_usd=self.max_usd,
+        common = self.engine_arguments(context)
+        source, asked_by = common.pop("clients"), requester(context)
+        if self.people and asked_by not in self.people:
+            raise BadInputError(
+                f"restoring to the table {self.to_table}",
+                f"{asked_by or 'nobody'} asks for it, and restore.people names {', '.join(self.people)}",
+                "ask one of them to trigger it",
+            )
+        prepared = plan_restore(
+            self.request(source), clients=self.target(), backup_clients=source, clock=common["clock"], progress=common["progress"],
+            prices=load_prices(),
         )  # fmt: skip
-        self.log.info(
-            "plan: %s (%s items, as of %s) to the new table %s in %s/%s; about %s write units, %.4f dollars; key %s; indexes %s",
-            plan.backup, f"{plan.items:,}", plan.as_of, plan.to_table, plan.account, plan.region, f"{plan.write_units:,}",
-            plan.usd,
-            ", ".join(plan.key), ", ".join(plan.indexes) or "none",
+        plan = prepared.plan
+        self.log.info("plan:\n%s", "\n".join(f"  {name:<13} {text}" for name, text in plan_lines(plan)))
+        location = prepared.source.manifest.location
+        write_record(
+            prepared.source.store, location.shelf, "plan", plan.as_dict(), backup_id=location.backup_id, actor=common["actor"],
+            run=common["run"], clock=common["clock"],
         )  # fmt: skip
-        return plan.as_dict()
+        return {"backup": plan.backup, "hash": plan.hash, "text": plan_markdown(plan)}
 
 
 class ParquetToDynamoDBOperator(_Restoring):
-    """Restores a backup to a new table and proves it by reading it back.
+    """Restores as planned and proves it by reading back. A retry goes on where the try before it died.
 
-    A second try refuses: the first may have left a table, and nothing that exists is written to or deleted.
-
-    :param backup: the manifest's URI. :param to_table: the new table. :param max_wcu: write capacity units a second.
+    :param plan_hash: of the approved plan: nothing else is done.
     """
 
-    template_fields: Sequence[str] = ("backup", "to_table", "max_wcu", *TablekeepOperator.template_fields)
+    template_fields: Sequence[str] = ("plan_hash", *_Restoring.template_fields)
 
-    def __init__(self, *, backup: str, to_table: str, max_wcu: float | str | None = None, **more: Any) -> None:
+    def __init__(self, *, plan_hash: str, **more: Any) -> None:
         super().__init__(**more)
-        self.backup = backup
-        self.to_table = to_table
-        self.max_wcu = max_wcu
+        self.plan_hash = plan_hash
 
     def execute(self, context: Mapping[str, Any]) -> dict[str, Any]:
-        from tablekeep.engine.errors import PermanentError
+        from tablekeep.engine.errors import BadInputError, IntegrityError, PermanentError
         from tablekeep.engine.restore.table import restore_table
 
         common = self.engine_arguments(context)
         source = common.pop("clients")
-        _, tried = remembered(context, "began", True)
-        if tried:
-            raise PermanentError(
-                f"restoring {self.backup} to {self.to_table}",
-                "an earlier try of this run began to make the table, and its state is not known",
-                f"look at {self.to_table}, delete it by hand if it is of no use, and trigger a new run",
+        if not self.plan_hash or self.plan_hash == "None":
+            raise BadInputError(f"restoring to the table {self.to_table}", "nobody has approved it", "trigger a new run")
+        try:
+            report = restore_table(
+                self.request(source), clients=self.target(), backup_clients=source, plan_hash=self.plan_hash, **common
             )
-        report = restore_table(
-            clients=self.target(), backup_clients=source, backup=self.backup, to_table=self.to_table,
-            max_wcu=float(self.max_wcu) if self.max_wcu not in (None, "", "None") else None, **common,
-        )  # fmt: skip
+        except IntegrityError as error:
+            for one in (getattr(error, "report", None) and error.report.differing) or ():  # type: ignore[attr-defined]
+                self.log.error("key %s: %s", one["key"], one["state"])
+            raise
+        for missing in report.not_restored:
+            self.log.warning("not restored: %s: %s. %s", missing["name"], missing["why"], missing["command"])
         self.log.info("%s holds %s items, content hash %s", report.table, f"{report.items:,}", report.content_hash)
+        if report.settings_differ:
+            raise PermanentError(
+                f"restoring {report.backup} to {report.table}",
+                f"the items are there and proved, but these settings differ from the backup's: {', '.join(report.settings_differ)}",
+                "set them by hand; the record of the restore has both values",
+            )
         return report.as_dict()

@@ -24,7 +24,6 @@ NOT_BUILT = {
     "replicate": "replication is not built yet",
     "monitor": "alarms are not built yet",
     "backup.keep": "retention is not built yet: nothing is ever deleted",
-    "restore.people": "approvals are not built yet: who may run the DAG restore__… may restore",
 }
 """Keys of the design that have no effect yet. They are refused, for a key that is silently ignored is a promise broken."""
 
@@ -201,12 +200,23 @@ class Restore(_Model):
 
     patterns_refused: list[Annotated[str, Field(min_length=1, max_length=255, examples=["prod-*"])]] = []
     """Names of tables, with * and ?, to which nothing is restored."""
+    people: Annotated[list[Annotated[str, Field(min_length=1, max_length=250, examples=["ana"])]], Field(examples=[["ana", "ben"]])] = []
+    """Airflow users: one of them asks for a restore, another one approves it. Without it anybody who may use the DAG does both."""
+    accounts: list[Account] = []
+    """The only accounts to which is restored; every account of the connection when not given."""
     max_wcu: Annotated[float, Field(gt=0, strict=False, examples=[500])] | None = None
     """Write capacity units a second."""
     aws_conn_id: ConnectionId | None = None
     """The Airflow connection of the account to which is restored; the pipeline's when not given."""
     region: Region | None = None
     """The Region to which is restored; the pipeline's when not given."""
+
+
+    @model_validator(mode="after")
+    def _two_people(self) -> "Restore":
+        if len(set(self.people)) == 1:
+            raise ValueError("people needs two names at least: who asks for a restore does not approve it")
+        return self
 
 
 def _version(value: Any) -> Any:

@@ -1,0 +1,61 @@
+"""What the DAGs of all verbs share: timetable, defaults, where the table and its backups are."""
+
+from datetime import timedelta
+from typing import Any
+
+from airflow.sdk import DAG, CronTriggerTimetable
+from airflow.timetables.base import Timetable
+
+from tablekeep.engine.config.model import Pipeline
+from tablekeep.runtime import ByErrorFamily
+
+RETRIES = 3
+
+
+def cron_timetable(schedule: str | None, timezone: str) -> Timetable | None:
+    """Runs when the time has come, and never for a time before the DAG was first seen: a new pipeline's drill would find no
+    backup, and its backup would read the table in the middle of the day. After an outage the newest missed run is made up for.
+    """
+    if not schedule:
+        return None
+    return CronTriggerTimetable(schedule, timezone=timezone, run_immediately=timedelta(0))  # type: ignore[return-value]
+
+
+def make_dag(pipeline: Pipeline, dag_id: str, what: str, doc: str, *, schedule: Any, **more: Any) -> DAG:
+    """What all DAGs have."""
+    return DAG(
+        dag_id,
+        description=f"{what} of the DynamoDB table {pipeline.table}",
+        doc_md=doc,
+        schedule=schedule,
+        catchup=False,
+        max_active_runs=1,
+        is_paused_upon_creation=False,
+        tags=["tablekeep", what, f"table:{pipeline.table}"[:100]],
+        default_args=task_defaults(pipeline.owner, pipeline.pool),
+        **more,
+    )
+
+
+def task_defaults(owner: str, pool: str | None) -> dict[str, Any]:
+    chosen = {"pool": pool} if pool else {}
+    return chosen | {
+        "owner": owner,
+        "retries": RETRIES,
+        "retry_delay": timedelta(minutes=1),
+        "retry_exponential_backoff": 2.0,
+        "max_retry_delay": timedelta(minutes=15),
+        "retry_policy": ByErrorFamily(),
+    }
+
+
+def aws_of(pipeline: Pipeline) -> dict[str, Any]:
+    return {"aws_conn_id": pipeline.aws_conn_id, "region_name": pipeline.region}
+
+
+def source_of(pipeline: Pipeline) -> dict[str, Any]:
+    return aws_of(pipeline) | {"table": pipeline.table, "to": pipeline.backup.to}
+
+
+def max_usd(pipeline: Pipeline) -> float | None:
+    return pipeline.limits.max_usd if pipeline.limits else None

@@ -1,0 +1,135 @@
+"""The DAGs that restore: by hand and approved, or as a drill on a schedule."""
+
+from datetime import timedelta
+from typing import Any
+
+from airflow.sdk import DAG, Param, chain
+
+from tablekeep.dag_common import cron_timetable, make_dag, max_usd, source_of
+from tablekeep.dag_docs import drill_doc, restore_doc
+from tablekeep.engine.config.model import Pipeline
+from tablekeep.operators.approve import ApproveRestoreOperator
+from tablekeep.operators.drill import RestoreDrillOperator
+from tablekeep.operators.restore import ParquetToDynamoDBOperator, PlanRestoreOperator
+
+ANSWER_WITHIN = timedelta(hours=4)
+MODES = ["new", "empty", "missing-only", "overwrite-listed-keys"]
+_LINES = {"type": ["null", "array"], "items": {"type": "string"}}
+
+
+def restore_dag(pipeline: Pipeline) -> DAG:
+    """`restore__…`: plan → approve → restore, by hand only."""
+    restore = pipeline.restore
+    where = {"target_aws_conn_id": restore.aws_conn_id, "target_region_name": restore.region}
+    asked: dict[str, Any] = {
+        "to_table": "{{ params.to_table }}",
+        "as_of": "{{ params.as_of or '' }}",
+        "mode": "{{ params.mode }}",
+        "keys": "{{ (params['keys'] or []) | tojson }}",
+        "key_prefix": "{{ params.key_prefix or '' }}",
+        "where": "{{ (params.where or []) | tojson }}",
+        "max_wcu": "{{ params.max_wcu or '' }}",
+        "ttl": "{{ params.ttl }}",
+        "patterns_refused": restore.patterns_refused,
+        "accounts": restore.accounts,
+        "max_usd": max_usd(pipeline),
+        **where,
+        **source_of(pipeline),
+    }
+    with make_dag(
+        pipeline,
+        f"restore__{pipeline.name}",
+        "restore",
+        restore_doc(pipeline),
+        schedule=None,
+        params=_params(pipeline),
+        allowed_run_types=["manual"],
+    ) as dag:
+        plan = PlanRestoreOperator(
+            task_id="plan", backup="{{ params.backup or '' }}", people=restore.people, **asked
+        )
+        approve = ApproveRestoreOperator(
+            task_id="approve",
+            subject=f"Restore of {pipeline.table} to {{{{ params.to_table }}}}",
+            body="{{ ti.xcom_pull(task_ids='plan')['text'] }}",
+            plan_hash="{{ ti.xcom_pull(task_ids='plan')['hash'] }}",
+            people=restore.people,
+            response_timeout=ANSWER_WITHIN,
+            retries=0,
+            **source_of(pipeline),
+        )
+        apply = ParquetToDynamoDBOperator(
+            task_id="restore",
+            backup="{{ ti.xcom_pull(task_ids='plan')['backup'] }}",
+            plan_hash="{{ ti.xcom_pull(task_ids='approve')['plan'] }}",
+            max_active_tis_per_dag=1,
+            **asked,
+        )
+        chain(plan, approve, apply)
+    return dag
+
+
+def _params(pipeline: Pipeline) -> dict[str, Param]:
+    name = {"type": "string", "minLength": 3, "maxLength": 255, "pattern": "^[A-Za-z0-9_.-]+$"}
+    return {
+        "to_table": Param(title="To table", description="A new table, unless the mode says otherwise.", **name),
+        "backup": Param(
+            None,
+            type=["null", "string"],
+            title="Backup",
+            description="A manifest's URI; empty: the newest verified one.",
+        ),
+        "as_of": Param(
+            None,
+            type=["null", "string"],
+            format="date-time",
+            title="As of",
+            description="Instead of a backup: the newest state no later than this, increments folded in.",
+        ),
+        "mode": Param(
+            "new",
+            enum=MODES,
+            title="Mode",
+            description="new: the table must not exist. empty: it exists and holds nothing. missing-only: puts back items whose key is "
+            "gone, overwrites nothing. overwrite-listed-keys: puts the items of the listed keys, whatever is there.",
+        ),
+        "keys": Param(
+            None, title="Keys", description='Only these items: a key a line, {"pk": "a", "sk": 1}.', **_LINES
+        ),
+        "key_prefix": Param(
+            None, type=["null", "string"], title="Key prefix", description="Only keys that begin so: customer=c-12."
+        ),
+        "where": Param(
+            None, title="Where", description='Only items for which all of it holds, a line each: status = "open".', **_LINES
+        ),
+        "max_wcu": Param(
+            pipeline.restore.max_wcu,
+            type=["null", "number"],
+            title="Write capacity",
+            description="Units a second; empty: no limit.",
+        ),
+        "ttl": Param(
+            False, type="boolean", title="Expiry", description="Switch TTL on at last: items that have expired will vanish."
+        ),
+    }
+
+
+def drill_dag(pipeline: Pipeline) -> DAG:
+    """`drill__…`."""
+    assert pipeline.drill
+    drill = pipeline.drill
+    rto, rpo = drill.objectives.rto, drill.objectives.rpo
+    schedule = cron_timetable(drill.schedule, drill.timezone)
+    with make_dag(pipeline, f"drill__{pipeline.name}", "drill", drill_doc(pipeline), schedule=schedule) as dag:
+        RestoreDrillOperator(
+            task_id="drill",
+            rto_seconds=rto.total_seconds() if rto else None,
+            rpo_seconds=rpo.total_seconds() if rpo else None,
+            max_wcu=drill.max_wcu,
+            max_usd=max_usd(pipeline),
+            target_aws_conn_id=drill.aws_conn_id,
+            target_region_name=drill.region,
+            max_active_tis_per_dag=1,
+            **source_of(pipeline),
+        )
+    return dag
