@@ -91,14 +91,19 @@ def drill_doc(pipeline: Pipeline) -> str:
     objectives = pipeline.drill.objectives
     rto = duration_text(objectives.rto) if objectives.rto else "none"
     rpo = duration_text(objectives.rpo) if objectives.rpo else "none"
+    words = {"latest": "the latest backup", "random": "a backup at random", "oldest": "the oldest backup that is kept"}
+    taken = words[pipeline.drill.choose]
+    much = "" if pipeline.drill.scope == "full" else f" (a sample of {pipeline.drill.scope})"
     return f"""# Restore drill for `{pipeline.table}`
 
-{_schedule(pipeline.drill.schedule, pipeline.drill.timezone)} the newest backup is restored to a scratch table
-`tablekeep-drill-…`, read back and compared with the backup's content hash; then the scratch table is deleted.
-Objectives: RTO {rto}, RPO {rpo}.
+{_schedule(pipeline.drill.schedule, pipeline.drill.timezone)} {taken}{much} is restored to a scratch table
+`tablekeep-drill-…`, read back and compared with the backup's content hash; its keys, indexes and settings are compared, too; then the
+scratch table is deleted. Objectives: RTO {rto}, RPO {rpo}. The link *Drill report* on the task shows a page that can be printed.
 
-Red with "not proved": the backup may not be restorable, look into it today. Red for an objective: it is restorable, but not as
-fast or as fresh as promised. Red for the teardown: a scratch table is left and costs money; its name is in the log.
+| task | when it is red |
+|---|---|
+| `drill` | "may not be restorable": look into it today. Else the report says which objective, setting or check it was |
+| `sweep` | a scratch table is left and costs money; its name is in the log |
 """
 
 

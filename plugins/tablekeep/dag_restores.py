@@ -5,11 +5,11 @@ from typing import Any
 
 from airflow.sdk import DAG, Param, chain
 
-from tablekeep.dag_common import cron_timetable, make_dag, max_usd, source_of
+from tablekeep.dag_common import aws_of, cron_timetable, make_dag, max_usd, source_of
 from tablekeep.dag_docs import drill_doc, restore_doc
 from tablekeep.engine.config.model import Pipeline
 from tablekeep.operators.approve import ApproveRestoreOperator
-from tablekeep.operators.drill import RestoreDrillOperator
+from tablekeep.operators.drill import RestoreDrillOperator, SweepScratchTablesOperator
 from tablekeep.operators.restore import ParquetToDynamoDBOperator, PlanRestoreOperator
 
 ANSWER_WITHIN = timedelta(hours=4)
@@ -54,6 +54,7 @@ def restore_dag(pipeline: Pipeline) -> DAG:
             body="{{ ti.xcom_pull(task_ids='plan')['text'] }}",
             plan_hash="{{ ti.xcom_pull(task_ids='plan')['hash'] }}",
             people=restore.people,
+            notify=pipeline.monitor.notify if pipeline.monitor else None,
             response_timeout=ANSWER_WITHIN,
             retries=0,
             **source_of(pipeline),
@@ -120,16 +121,23 @@ def drill_dag(pipeline: Pipeline) -> DAG:
     drill = pipeline.drill
     rto, rpo = drill.objectives.rto, drill.objectives.rpo
     schedule = cron_timetable(drill.schedule, drill.timezone)
+    where = {"target_aws_conn_id": drill.aws_conn_id, "target_region_name": drill.region}
     with make_dag(pipeline, f"drill__{pipeline.name}", "drill", drill_doc(pipeline), schedule=schedule) as dag:
-        RestoreDrillOperator(
+        one = RestoreDrillOperator(
             task_id="drill",
+            choose=drill.choose,
+            within_seconds=drill.within.total_seconds() if drill.within else None,
+            percent=drill.percent,
+            checks=[check.model_dump() for check in drill.checks],
             rto_seconds=rto.total_seconds() if rto else None,
             rpo_seconds=rpo.total_seconds() if rpo else None,
             max_wcu=drill.max_wcu,
             max_usd=max_usd(pipeline),
-            target_aws_conn_id=drill.aws_conn_id,
-            target_region_name=drill.region,
+            notify=pipeline.monitor.notify if pipeline.monitor else None,
             max_active_tis_per_dag=1,
+            **where,
             **source_of(pipeline),
         )
+        sweep = SweepScratchTablesOperator(task_id="sweep", table=pipeline.table, **where, **aws_of(pipeline))
+        one >> sweep.as_teardown(on_failure_fail_dagrun=True)
     return dag

@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from airflow.providers.standard.operators.hitl import ApprovalOperator
 
 from local_aws.server import switch
 from tablekeep.engine.backups.catalog import list_backups, newest_verified
@@ -452,3 +453,61 @@ def test_a_broken_chain_is_red_until_a_full_backup(
     run = dag.test(logical_date=nights(1), run_conf={"full": True})
     assert tasks(run) == GREEN | {"merge": "success"}
     assert kinds() == ["pitr", "pitr"]
+
+
+DRILLED = PIPELINE + "monitor: {notify: 'arn:aws:sns:us-east-1:123456789012:ops'}\n"
+
+
+@pytest.fixture
+def told(local_aws: Any) -> Any:
+    """What the topic `ops` was told: the bodies that a queue of it holds."""
+    sns, sqs = local_aws.client("sns"), local_aws.client("sqs")
+    topic = sns.create_topic(Name="ops")["TopicArn"]
+    queue = sqs.create_queue(QueueName="ops")["QueueUrl"]
+    arn = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn, Attributes={"RawMessageDelivery": "true"})
+    return lambda: [one["Body"] for one in sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10).get("Messages", [])]
+
+
+def test_a_drill_links_its_report_and_tells_when_it_fails(project: Any, dags: Any, pipelines: Any, told: Any) -> None:
+    pipelines(orders=DRILLED)
+    found = dags()
+    found["backup__orders"].test()
+    run = found["drill__orders"].test()
+    assert tasks(run) == {"drill": "success", "sweep": "success"}
+    drill = next(one for one in run.get_task_instances() if one.task_id == "drill")
+    link = drill.xcom_pull(task_ids="drill", key="report_link")
+    assert link.startswith(f"https://us-east-1.console.aws.amazon.com/s3/object/{BUCKET}?prefix=backups/v1/")
+    assert link.endswith(".html")
+    assert told() == []
+    pipelines(orders=DRILLED.replace("rto: 2h", "rto: 1s").replace("rpo: 26h", "rpo: 1s"))
+    failed = dags()["drill__orders"].test()
+    assert tasks(failed) == {"drill": "failed", "sweep": "success"}
+    (message,) = told()
+    assert "RPO missed" in message
+    assert ".html" in message
+    assert clients().client("dynamodb").list_tables()["TableNames"] == ["orders"]
+
+
+def test_a_plan_that_waits_is_told(project: Any, dags: Any, pipelines: Any, told: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    pipelines(orders=DRILLED)
+    monkeypatch.setenv("AIRFLOW__API__BASE_URL", "http://airflow.example")
+    answer = {"chosen_options": ["Approve"], "params_input": {}, "responded_by_user": {"id": "7", "name": "ben"}}
+    monkeypatch.setattr(
+        ApprovalOperator, "execute", lambda self, context: self.execute_complete(context, answer | {"responded_at": datetime.now(UTC)})
+    )
+    found = dags()
+    found["backup__orders"].test()
+    assert state(found["restore__orders"].test(run_conf={"to_table": "orders-again"})) == "success"
+    (message,) = told()
+    assert "Approve or reject: http://airflow.example/dags/restore__orders/runs/" in message
+    assert "| items | 40" in message
+
+
+def test_what_a_killed_drill_left_is_swept_by_its_own_run(project: Any, dags: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = dags()
+    found["backup__orders"].test()
+    monkeypatch.setattr("tablekeep.engine.drills.drill.tear_down", lambda *given: False)
+    run = found["drill__orders"].test()
+    assert tasks(run) == {"drill": "failed", "sweep": "success"}
+    assert clients().client("dynamodb").list_tables()["TableNames"] == ["orders"]

@@ -36,6 +36,7 @@ VERBS = (
     "compare",
     "copy",
     "drill",
+    "sweep",
     "import-set",
     "merge",
 )

@@ -1,18 +1,24 @@
 """`tablekeep drill orders`: a pipeline by name; or a table, with `--backups s3://bucket/prefix`"""
 
 import argparse
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 from tablekeep.cli.command import DONE, FAILED, Context, Outcome
 from tablekeep.cli.connections import add_connection_option, pipeline_clients
 from tablekeep.cli.output import print_pairs
 from tablekeep.engine.config.load import find_folder, find_pipeline, load_folder
-from tablekeep.engine.config.model import Drill
+from tablekeep.engine.config.model import Drill, Pipeline
 from tablekeep.engine.config.values import parse_duration
-from tablekeep.engine.drills.drill import Objectives, run_drill
+from tablekeep.engine.drills.checks import Check
+from tablekeep.engine.drills.choice import CHOICES
+from tablekeep.engine.drills.drill import DrillRequest, run_drill
+from tablekeep.engine.drills.page import seconds_text
+from tablekeep.engine.drills.report import Objectives
 from tablekeep.engine.errors import BadInputError
 
-HELP = "rehearse a restore: newest backup to a scratch table, proof, RTO and RPO, teardown"
+HELP = "rehearse a restore: a backup to a scratch table, proof, RTO and RPO, teardown, report"
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -35,6 +41,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="write capacity units a second (default: the pipeline's, else no limit)",
     )
+    parser.add_argument("--choose", choices=CHOICES, help="which of the full backups (default: the pipeline's, else latest)")
+    parser.add_argument("--within", metavar="TIME", help="random and oldest: among backups no older than this, for example 30d")
+    parser.add_argument("--percent", type=float, metavar="N", help="only so much of the backup, in whole parts at random")
     add_connection_option(parser)
 
 
@@ -48,27 +57,39 @@ def _seconds(text: str | None, option: str) -> float | None:
 
 
 def run(args: argparse.Namespace, context: Context) -> Outcome:
-    rto, rpo = _seconds(args.rto, "--rto"), _seconds(args.rpo, "--rpo")
-    table, backups, wcu = args.name, args.backups, args.max_wcu
-    if backups:
-        source = target = context.clients
+    rto, rpo, within = (_seconds(getattr(args, name), f"--{name}") for name in ("rto", "rpo", "within"))
+    if args.percent is not None and not 0 < args.percent <= 100:
+        raise BadInputError("reading --percent", f"{args.percent} is no share", "give more than 0 and at most 100")
+    if args.backups:
+        request, source, target = DrillRequest(args.backups, args.name), context.clients, context.clients
     else:
         folder = Path(args.pipelines) if args.pipelines else find_folder()
         pipeline = find_pipeline(load_folder(folder, only=args.name), args.name)
-        drill = pipeline.drill or Drill()
-        table, backups, wcu = pipeline.table, pipeline.backup.to, wcu or drill.max_wcu
+        request, drill = drill_request(pipeline), pipeline.drill or Drill()
         source = pipeline_clients(context, args, pipeline.aws_conn_id, pipeline.region)
         target = pipeline_clients(
             context, args, drill.aws_conn_id or pipeline.aws_conn_id, drill.region or pipeline.region
         )
-        promised = drill.objectives
-        rto = rto or (promised.rto.total_seconds() if promised.rto else None)
-        rpo = rpo or (promised.rpo.total_seconds() if promised.rpo else None)
+    given = {
+        "choose": args.choose, "within": timedelta(seconds=within) if within else None, "percent": args.percent,
+        "max_wcu": args.max_wcu, "objectives": Objectives(rto or request.objectives.rto_seconds, rpo or request.objectives.rpo_seconds),
+    }  # fmt: skip
     report = run_drill(
-        clients=target, backup_clients=source, clock=context.clock, progress=context.progress, backups=backups, table=table,
-        objectives=Objectives(rto, rpo), max_wcu=wcu, actor=context.actor, run=context.run,
+        replace(request, **{name: value for name, value in given.items() if value is not None}),
+        clients=target, backup_clients=source, clock=context.clock, progress=context.progress, actor=context.actor, run=context.run,
     )  # fmt: skip
     return Outcome(DONE if report.passed else FAILED, report.as_dict())
+
+
+def drill_request(pipeline: Pipeline) -> DrillRequest:
+    """What a pipeline's drill is."""
+    drill = pipeline.drill or Drill()
+    rto, rpo = drill.objectives.rto, drill.objectives.rpo
+    return DrillRequest(
+        pipeline.backup.to, pipeline.table, drill.choose, drill.within, drill.percent,
+        Objectives(rto.total_seconds() if rto else None, rpo.total_seconds() if rpo else None), drill.max_wcu,
+        pipeline.limits.max_usd if pipeline.limits else None, tuple(Check(one.name, one.sql, one.python) for one in drill.checks),
+    )  # fmt: skip
 
 
 def tell(outcome: Outcome) -> None:
@@ -77,6 +98,7 @@ def tell(outcome: Outcome) -> None:
     lines: list[tuple[str, object]] = [
         ("drill", "PASSED" if document["passed"] else "FAILED"),
         ("backup", document["backup"]),
+        ("", f"of {document['as_of'][:19]}Z, {document['chosen']}; {document['scope']}"),
         (
             "proved",
             f"yes: {document['items']:,} items, content hash {document['content_hash']}"
@@ -84,7 +106,13 @@ def tell(outcome: Outcome) -> None:
             else "NO",
         ),
         ("RTO", f"{document['rto_seconds']:.1f} s ({phases})"),
-        ("RPO", f"{document['rpo_seconds']:.0f} s at the drill's start"),
+        ("RPO", f"{seconds_text(document['rpo_seconds'])} at the drill's start"),
         ("teardown", "nothing is left" if document["torn_down"] else f"{document['scratch_table']} MAY BE LEFT"),
+        ("page", document["page"]),
     ]
+    if document["selection"]:
+        lines.insert(5, ("predicted", f"{document['predicted_seconds']:.1f} s for today's {document['today_items']:,} items"))
+    lines += [("check", f"{one['name']}: {'passed' if one['passed'] else 'FAILED'}") for one in document["checks"]]
+    lines += [("swept", f"{one['table']}, left by {one['run']}") for one in document["swept"]]
+    lines += [("differs", f"key {one['key']}: {one['state']} {', '.join(one['attributes'])}") for one in document["differing"]]
     print_pairs(lines + [("problem", one) for one in document["problems"]])

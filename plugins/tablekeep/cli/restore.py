@@ -97,10 +97,19 @@ def request_of(args: argparse.Namespace, context: Context) -> RestoreRequest:
     if args.keys_file:
         keys += [line for line in _lines(args.keys_file) if line.strip()]
     return RestoreRequest(
-        args.to_table or "to-file", None if shelf else args.backup, shelf, _time(args.as_of), args.mode,
-        tuple(keys) if args.key is not None or args.keys_file else None, args.key_prefix, tuple(args.where), args.max_wcu,
-        args.ttl, tuple(args.without), max_usd=args.max_usd,
-    )  # fmt: skip
+        args.to_table or "to-file",
+        backup=None if shelf else args.backup,
+        shelf=shelf,
+        as_of=_time(args.as_of),
+        mode=args.mode,
+        keys=tuple(keys) if args.key is not None or args.keys_file else None,
+        key_prefix=args.key_prefix,
+        where=tuple(args.where),
+        max_wcu=args.max_wcu,
+        ttl=args.ttl,
+        skip_settings=tuple(args.without),
+        max_usd=args.max_usd,
+    )
 
 
 def _shelf(args: argparse.Namespace, context: Context) -> Shelf:

@@ -5,6 +5,7 @@ from typing import Any
 
 from airflow.providers.standard.operators.hitl import ApprovalOperator
 
+from tablekeep.notify import publish
 from tablekeep.operators.verify import shelf_of
 from tablekeep.runtime import actor, clients_for, requester, run_name
 
@@ -15,7 +16,8 @@ class ApproveRestoreOperator(ApprovalOperator):
     Gives `{"plan", "approver"}`. Rejected, unanswered within `response_timeout`, or answered by somebody who may not: a failed task.
 
     :param plan_hash: of the plan in `body`. :param people: names of those of whom requester and approver must both be one, and not the
-        same; anybody who may answer when empty. :param table, to: whose backups, and their root.
+        same; anybody who may answer when empty. :param notify: an SNS topic that is told that a plan waits.
+    :param table, to: whose backups, and their root.
     """
 
     template_fields: Sequence[str] = ("subject", "body", "plan_hash", "table", "to", "aws_conn_id", "region_name")
@@ -27,20 +29,23 @@ class ApproveRestoreOperator(ApprovalOperator):
         table: str,
         to: str,
         people: Sequence[str] = (),
+        notify: str | None = None,
         aws_conn_id: str = "aws_default",
         region_name: str | None = None,
         **more: Any,
     ) -> None:
         super().__init__(fail_on_reject=True, **more)
         self.plan_hash, self.table, self.to, self.people = plan_hash, table, to, list(people)
-        self.aws_conn_id, self.region_name = aws_conn_id, region_name
+        self.aws_conn_id, self.region_name, self.notify = aws_conn_id, region_name, notify
 
     def execute(self, context: Mapping[str, Any]) -> Any:
         try:
             link = self.generate_link_to_ui_from_context(context=context)  # type: ignore[arg-type]
-            self.log.warning("waiting for a person: %s", link)
-        except ValueError:
-            self.log.warning("waiting for a person: see Required Actions in Airflow (api.base_url is not set)")
+        except ValueError:  # api.base_url is not set
+            link = "see Required Actions in Airflow"
+        self.log.warning("waiting for a person: %s", link)
+        text = f"{requester(context) or 'Somebody'} asks for it. Approve or reject: {link}\n\n{self.body}"
+        publish(self.notify, str(self.subject), text, aws_conn_id=self.aws_conn_id, region=self.region_name)
         return super().execute(context)  # type: ignore[arg-type]
 
     def execute_complete(self, context: Mapping[str, Any], event: dict[str, Any]) -> Any:

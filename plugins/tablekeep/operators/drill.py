@@ -1,69 +1,135 @@
-"""The newest backup → a restored scratch table, a proof, and nothing left behind."""
+"""A backup → a restored scratch table, a proof, a report, and nothing left behind."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from tablekeep.links import DrillReportLink, console_link
+from tablekeep.notify import publish
 from tablekeep.operators.base import TablekeepOperator
 from tablekeep.runtime import clients_for
 
 
 class RestoreDrillOperator(TablekeepOperator):
-    """Rehearses the restore of a table's newest backup. A drill that did not prove it, missed an objective or left something
-    behind is a failed task.
+    """Rehearses a restore. A drill that did not prove it, missed an objective or left something behind is a failed task; its report, a
+    page for people, is linked on the task either way.
 
     :param table: the table whose backups are drilled. :param to: the root of the backups.
+    :param choose, within_seconds, percent: which backup, and how much of it. :param checks: of the team: `{"name", "sql", "python"}`.
     :param rto_seconds, rpo_seconds: objectives. :param max_wcu: write capacity units a second. :param max_usd: of one drill.
     :param target_aws_conn_id, target_region_name: where the scratch table is made; default where the table is.
+    :param notify: an SNS topic that is told of a drill that did not pass.
     """
 
     template_fields: Sequence[str] = ("table", "to", *TablekeepOperator.template_fields)
+    operator_extra_links = (DrillReportLink(),)
 
     def __init__(
         self,
         *,
         table: str,
         to: str,
+        choose: str = "latest",
+        within_seconds: float | None = None,
+        percent: float | None = None,
+        checks: Sequence[Mapping[str, str | None]] = (),
         rto_seconds: float | None = None,
         rpo_seconds: float | None = None,
         max_wcu: float | None = None,
         max_usd: float | None = None,
         target_aws_conn_id: str | None = None,
         target_region_name: str | None = None,
+        notify: str | None = None,
         **more: Any,
     ) -> None:
         super().__init__(**more)
-        self.table = table
-        self.to = to
-        self.rto_seconds = rto_seconds
-        self.rpo_seconds = rpo_seconds
-        self.max_wcu = max_wcu
-        self.max_usd = max_usd
-        self.target_aws_conn_id = target_aws_conn_id
-        self.target_region_name = target_region_name
+        self.table, self.to = table, to
+        self.choose, self.within_seconds, self.percent = choose, within_seconds, percent
+        self.checks = [dict(check) for check in checks]
+        self.rto_seconds, self.rpo_seconds = rto_seconds, rpo_seconds
+        self.max_wcu, self.max_usd = max_wcu, max_usd
+        self.target_aws_conn_id, self.target_region_name = target_aws_conn_id, target_region_name
+        self.notify = notify
 
     def execute(self, context: Mapping[str, Any]) -> dict[str, Any]:
-        from tablekeep.engine.drills.drill import Objectives, run_drill
-        from tablekeep.engine.errors import IntegrityError, PermanentError
-        from tablekeep.engine.prices import load_prices
+        from tablekeep.engine.drills.drill import run_drill
+        from tablekeep.engine.errors import IntegrityError, PermanentError, TablekeepError
 
         common = self.engine_arguments(context)
         source = common.pop("clients")
-        target = clients_for(self.target_aws_conn_id or self.aws_conn_id, self.target_region_name or self.region_name)
-        report = run_drill(
-            clients=target, backup_clients=source, backups=self.to, table=self.table,
-            objectives=Objectives(self.rto_seconds, self.rpo_seconds), max_wcu=self.max_wcu, prices=load_prices(),
-            max_usd=self.max_usd, **common,
-        )  # fmt: skip
+        try:
+            report = run_drill(self._request(), clients=self._target(), backup_clients=source, **common)
+        except TablekeepError as error:
+            self._tell(f"Drill of {self.table} could not be run", str(error))
+            raise
+        context["ti"].xcom_push(DrillReportLink.XCOM, console_link(report.page, source.region))
+        self._measure(report)
         self.log.info(
-            "proved: %s, RTO %.1f s, RPO %.0f s, torn down: %s",
-            report.proved,
-            report.rto_seconds,
-            report.rpo_seconds,
-            report.torn_down,
-        )
+            "proved: %s, RTO %.1f s, RPO %.0f s, torn down: %s, report: %s", report.proved, report.rto_seconds, report.rpo_seconds,
+            report.torn_down, report.page,
+        )  # fmt: skip
         if not report.passed:
             what, why = f"drilling {report.backup}", "; ".join(report.problems)
+            self._tell(f"Drill of {self.table} FAILED", f"{what}: {why}. Report: {report.page}")
             if not report.proved:
                 raise IntegrityError(what, why, "the backup may not be restorable: look into it today")
-            raise PermanentError(what, why, "the backup is restorable; the objective or the teardown is what failed")
+            raise PermanentError(what, why, "the backup is restorable; what else was promised is what failed")
         return report.as_dict()
+
+    def _request(self) -> Any:
+        from datetime import timedelta
+
+        from tablekeep.engine.drills.checks import Check
+        from tablekeep.engine.drills.drill import DrillRequest
+        from tablekeep.engine.drills.report import Objectives
+
+        return DrillRequest(
+            self.to, self.table, self.choose, timedelta(seconds=self.within_seconds) if self.within_seconds else None, self.percent,  # type: ignore[arg-type]
+            Objectives(self.rto_seconds, self.rpo_seconds), self.max_wcu, self.max_usd, tuple(Check(**check) for check in self.checks),  # type: ignore[arg-type]
+        )  # fmt: skip
+
+    def _target(self) -> Any:
+        return clients_for(self.target_aws_conn_id or self.aws_conn_id, self.target_region_name or self.region_name)
+
+    def _tell(self, subject: str, text: str) -> None:
+        publish(self.notify, subject, text, aws_conn_id=self.aws_conn_id, region=self.region_name)
+
+    def _measure(self, report: Any) -> None:
+        """Metrics of Airflow (StatsD, OpenTelemetry): seconds, and 1 for passed."""
+        from airflow.sdk.observability.stats import Stats
+
+        tags = {"table": self.table}
+        Stats.gauge("tablekeep.drill.rto_seconds", report.rto_seconds, tags=tags)
+        Stats.gauge("tablekeep.drill.rpo_seconds", report.rpo_seconds, tags=tags)
+        Stats.gauge("tablekeep.drill.passed", int(report.passed), tags=tags)
+
+
+class SweepScratchTablesOperator(TablekeepOperator):
+    """Removes scratch tables that dead drills have left: those whose name and marks say so, and whose time is over.
+
+    Runs after the drill whatever became of it; its own run's table goes at once.
+
+    :param table: the drilled table. :param target_aws_conn_id, target_region_name: where the scratch tables are.
+    """
+
+    template_fields: Sequence[str] = ("table", *TablekeepOperator.template_fields)
+
+    def __init__(
+        self, *, table: str, target_aws_conn_id: str | None = None, target_region_name: str | None = None, **more: Any
+    ) -> None:
+        super().__init__(**more)
+        self.table = table
+        self.target_aws_conn_id, self.target_region_name = target_aws_conn_id, target_region_name
+
+    def execute(self, context: Mapping[str, Any]) -> list[dict[str, Any]]:
+        from tablekeep.engine.drills.scratch import scratch_name, sweep, tear_down
+        from tablekeep.engine.errors import PermanentError
+
+        common = self.engine_arguments(context)
+        clients = clients_for(self.target_aws_conn_id or self.aws_conn_id, self.target_region_name or self.region_name)
+        name = scratch_name(self.table, common["run"])
+        if not tear_down(clients, name, common["run"], common["clock"]):
+            raise PermanentError(f"removing {name}", "it is still there", "delete it by hand; it costs money")
+        swept = sweep(clients, common["clock"])
+        for one in swept:
+            self.log.warning("%s was left by %s and is removed", one.table, one.run)
+        return [one.as_dict() for one in swept]

@@ -65,10 +65,20 @@ class _Restoring(TablekeepOperator):
         keys, where = _lines(self.keys), _lines(self.where)
         as_of = _moment(self.as_of)
         return RestoreRequest(
-            self.to_table, None if as_of else self.backup or None, shelf_of(source, self.to, self.table), as_of, self.mode,  # type: ignore[arg-type]
-            keys or None, self.key_prefix or None, where, float(self.max_wcu) if self.max_wcu not in (None, "", "None") else None,
-            str(self.ttl) == "True", (), self.patterns_refused, self.accounts, self.max_usd,
-        )  # fmt: skip
+            self.to_table,
+            backup=None if as_of else self.backup or None,
+            shelf=shelf_of(source, self.to, self.table),
+            as_of=as_of,
+            mode=self.mode,  # type: ignore[arg-type]
+            keys=keys or None,
+            key_prefix=self.key_prefix or None,
+            where=where,
+            max_wcu=float(self.max_wcu) if self.max_wcu not in (None, "", "None") else None,
+            ttl=str(self.ttl) == "True",
+            patterns_refused=self.patterns_refused,
+            accounts=self.accounts,
+            max_usd=self.max_usd,
+        )
 
 
 def _lines(given: str | Sequence[str] | None) -> tuple[str, ...]:

@@ -22,6 +22,11 @@ def _folder(shelf: Shelf, kind: str) -> str:
     return f"{shelf.prefix}/{RECORDS}/{kind}/"
 
 
+def _keys(store: Store, shelf: Shelf, kind: str) -> Iterator[str]:
+    """The records' keys, oldest first; a page that lies beside a record is none."""
+    return (info.key for info in store.list(_folder(shelf, kind)) if info.key.endswith(".json"))
+
+
 def write_record(
     store: Store,
     shelf: Shelf,
@@ -40,8 +45,8 @@ def write_record(
     """
     folder = _folder(shelf, kind)
     previous = None
-    for info in store.list(folder):
-        previous = info.key
+    for key in _keys(store, shelf, kind):
+        previous = key
     document: dict[str, Any] = {
         "format": _FORMAT,
         "version": 1,
@@ -68,17 +73,17 @@ def read_records(store: Store, shelf: Shelf, kind: Kind) -> Iterator[dict[str, A
 
     :raises IntegrityError: for one that was edited.
     """
-    for info in store.list(_folder(shelf, kind)):
-        yield unseal(store.get(info.key, max_bytes=_MAX_BYTES), f"the record {info.key}") | {"key": info.key}
+    for key in _keys(store, shelf, kind):
+        yield unseal(store.get(key, max_bytes=_MAX_BYTES), f"the record {key}") | {"key": key}
 
 
 def broken_links(store: Store, shelf: Shelf, kind: Kind) -> list[str]:
     """Records that name a predecessor which is gone or changed: `["…-id.json names … which is missing"]`."""
     folder = _folder(shelf, kind)
     seals, problems = dict[str, str](), []
-    for info in store.list(folder):
-        name, text = info.key[len(folder) :], store.get(info.key, max_bytes=_MAX_BYTES)
-        previous = unseal(text, f"the record {info.key}")["previous"]
+    for key in _keys(store, shelf, kind):
+        name, text = key[len(folder) :], store.get(key, max_bytes=_MAX_BYTES)
+        previous = unseal(text, f"the record {key}")["previous"]
         if previous and seals.get(previous["name"]) != previous["sha256"]:
             state = "was changed" if previous["name"] in seals else "is missing"
             problems.append(f"{name} names {previous['name']}, which {state}")

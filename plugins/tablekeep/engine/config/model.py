@@ -11,6 +11,7 @@ from tablekeep.engine.config.values import (
     Cron,
     Duration,
     Name,
+    Percent,
     Region,
     RoleArn,
     S3Uri,
@@ -18,11 +19,12 @@ from tablekeep.engine.config.values import (
     SqlTable,
     TableName,
     Timezone,
+    TopicArn,
 )
 
 NOT_BUILT = {
     "replicate": "replication is not built yet",
-    "monitor": "alarms are not built yet",
+    "monitor.alarms": "alarms are not built yet: the drill's figures are metrics of Airflow",
     "backup.keep": "retention is not built yet: nothing is ever deleted",
 }
 """Keys of the design that have no effect yet. They are refused, for a key that is silently ignored is a promise broken."""
@@ -178,21 +180,64 @@ class Objectives(_Model):
     """Greatest age of the newest backup when a drill begins."""
 
 
+class DrillCheck(_Model):
+    """A check of the team, run while the restored table is there."""
+
+    name: Name
+    """How the report calls it."""
+    sql: Annotated[str, Field(min_length=1, examples=["SELECT count(*) = 0 FROM items WHERE total < 0"])] | None = None
+    """DuckDB over the backup's Parquet, the view items: one row, one value, which must be true."""
+    python: Annotated[str, Field(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$", examples=["shop_checks:totals_add_up"])] | None = None
+    """module:function, called with a boto3 DynamoDB client and the restored table's name; must return True."""
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> "DrillCheck":
+        if (self.sql is None) == (self.python is None):
+            raise ValueError("give either sql or python")
+        return self
+
+
 class Drill(_Model):
-    """Restores the newest backup to a scratch table, proves it, measures, and deletes the scratch table."""
+    """Restores a backup to a scratch table, proves it, measures, and deletes the scratch table."""
 
     schedule: Cron | None = None
     """Cron expression; without it by hand only."""
     timezone: Timezone = "UTC"
     """Time zone of the schedule."""
+    choose: Literal["latest", "random", "oldest"] = "latest"
+    """Which of the full backups is drilled; the choice is recorded."""
+    within: Annotated[Duration, Field(examples=["30d"])] | None = None
+    """random and oldest choose among backups no older than this."""
+    scope: Annotated[Percent, Field(examples=["10%"])] | Literal["full"] = "full"
+    """full: all items. A share: whole parts, at random, that hold so much at least; the time of all items is predicted from them."""
     objectives: Objectives = Objectives()
     """A drill that misses them is red."""
+    checks: list[DrillCheck] = []
+    """Checks of the team."""
     max_wcu: Annotated[float, Field(gt=0, strict=False, examples=[500])] | None = None
     """Write capacity units a second."""
     aws_conn_id: ConnectionId | None = None
     """The Airflow connection of the account in which the scratch table is made; the pipeline's when not given."""
     region: Region | None = None
     """The Region in which the scratch table is made; the pipeline's when not given."""
+
+    @model_validator(mode="after")
+    def _latest_of_all(self) -> "Drill":
+        if self.within is not None and self.choose == "latest":
+            raise ValueError("within goes with choose: random or oldest; the latest is the latest")
+        return self
+
+    @property
+    def percent(self) -> float | None:
+        """The share as a number; None for all."""
+        return None if self.scope == "full" else float(self.scope.rstrip("%"))
+
+
+class Monitor(_Model):
+    """Who is told."""
+
+    notify: TopicArn | None = None
+    """An SNS topic: told when a drill fails or misses an objective, and when a restore waits for approval."""
 
 
 class Restore(_Model):
@@ -256,6 +301,8 @@ class Pipeline(_Model):
     """Rehearses the restore."""
     restore: Restore = Restore()
     """Rules for restores."""
+    monitor: Monitor | None = None
+    """Who is told when something is wrong."""
     limits: Limits | None = None
     """What one run may cost."""
 

@@ -150,3 +150,17 @@ SqlTable = _string(
     ),
     "public.orders",
 )
+
+
+def _percent(value: Any) -> str:
+    text = _text(value)
+    if not _PERCENT.match(text) or not 0 < float(text[:-1]) <= 100:
+        raise ValueError("it must be a share of more than 0% and at most 100%, or full")
+    return text
+
+
+Percent = Annotated[str, BeforeValidator(_percent, json_schema_input_type=str)]
+TopicArn = _string(
+    _matches(r"arn:aws[a-z-]*:sns:[a-z0-9-]+:[0-9]{12}:[\w.-]+", "it must be an SNS topic's ARN"),
+    "arn:aws:sns:us-east-1:123456789012:ops",
+)

@@ -1,1 +1,1 @@
-"""A rehearsed restore: a scratch table from a backup, a proof, a report with RTO and RPO, and nothing left behind."""
+"""A schedule → a backup restored to a scratch table, a proof, a report, and nothing left behind."""

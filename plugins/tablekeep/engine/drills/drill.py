@@ -1,28 +1,30 @@
-"""Runs one drill: choose a backup, restore it to a scratch table, prove it, measure, tear down, record."""
+"""Runs one drill: choose a backup, restore it to a scratch table, prove it, measure, check, tear down, record."""
 
-import re
-from dataclasses import asdict, dataclass, field
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
 
-from tablekeep.engine.backups.catalog import list_shelf, shelves
 from tablekeep.engine.backups.location import Shelf
 from tablekeep.engine.backups.manifest import Manifest
 from tablekeep.engine.backups.records import write_record
 from tablekeep.engine.backups.s3 import S3Store
+from tablekeep.engine.backups.sets import BackupSet
+from tablekeep.engine.backups.verify import verify_set
 from tablekeep.engine.clients import SessionClients
 from tablekeep.engine.clock import Clock, utc_text
-from tablekeep.engine.dynamodb.tables import delete_table_created_by_run, find_created_table
-from tablekeep.engine.errors import BadInputError, TablekeepError
+from tablekeep.engine.drills.checks import Check, look_for_tools, run_checks
+from tablekeep.engine.drills.choice import Choose, choose, choose_parts, find_shelf
+from tablekeep.engine.drills.page import drill_page
+from tablekeep.engine.drills.report import DrillReport, Objectives, history, judge, predicted
+from tablekeep.engine.drills.scratch import scratch_name, scratch_tags, sweep, tear_down
+from tablekeep.engine.errors import BadInputError, IntegrityError, TablekeepError
 from tablekeep.engine.names import check_table_name, parse_s3
-from tablekeep.engine.prices import Prices
+from tablekeep.engine.prices import Prices, load_prices
 from tablekeep.engine.progress import Progress
 from tablekeep.engine.restore.plan import write_units
 from tablekeep.engine.restore.request import RestoreRequest
 from tablekeep.engine.restore.table import restore_table
 
-PREFIX = "tablekeep-drill-"
-"""Every scratch table's name begins so; nothing else is ever deleted."""
-DRILL_TAG = "tablekeep:drill"
 NOT_EXERCISED = (
     "tags", "warm-throughput", "auto-scaling", "contributor-insights", "kinesis", "resource-policy", "point-in-time-recovery",
     "deletion-protection",
@@ -31,146 +33,149 @@ NOT_EXERCISED = (
 
 
 @dataclass(frozen=True)
-class Objectives:
-    """What the team has promised.
+class DrillRequest:
+    """What is to be drilled.
 
-    :ivar rto_seconds: how long a restore may take, from finding the backup to its proof.
-    :ivar rpo_seconds: how much time may be lost: age of the backup, counted from its scan's first page.
+    :ivar backups: the root of the backups, `s3://bucket/prefix`. :ivar choose, within: see `choice.choose`.
+    :ivar percent: so much of the backup at least, in whole parts; all of it when not given.
+    :ivar max_wcu: write capacity units a second. :ivar max_usd: the money that loading the scratch table may cost.
     """
 
-    rto_seconds: float | None = None
-    rpo_seconds: float | None = None
-
-
-@dataclass
-class DrillReport:
-    """What a drill found.
-
-    :ivar proved: the scratch table had exactly the backup's content. :ivar passed: proved, within the objectives, and
-        nothing left behind. :ivar problems: why it did not pass. :ivar phases: seconds by phase.
-    """
-
+    backups: str
     table: str
-    backup: str
-    chosen: str
-    scratch_table: str
-    started: str
-    items: int = 0
-    content_hash: str = ""
-    proved: bool = False
-    rto_seconds: float = 0.0
-    rpo_seconds: float = 0.0
-    objectives: dict[str, float | None] = field(default_factory=dict)
-    phases: dict[str, float] = field(default_factory=dict)
-    torn_down: bool = False
-    passed: bool = False
-    problems: list[str] = field(default_factory=list)
-    seconds: float = 0.0
-
-    def as_dict(self) -> dict[str, Any]:
-        return asdict(self)
+    choose: Choose = "latest"
+    within: timedelta | None = None
+    percent: float | None = None
+    objectives: Objectives = field(default_factory=Objectives)
+    max_wcu: float | None = None
+    max_usd: float | None = None
+    checks: Sequence[Check] = ()
 
 
 def run_drill(
+    request: DrillRequest,
     *,
     clients: SessionClients,
     clock: Clock,
     progress: Progress,
-    backups: str,
-    table: str,
-    objectives: Objectives = Objectives(),
-    max_wcu: float | None = None,
     prices: Prices | None = None,
-    max_usd: float | None = None,
     actor: str,
     run: str,
     backup_clients: SessionClients | None = None,
 ) -> DrillReport:
-    """Restores the newest backup of `table` under `backups` (`s3://bucket/prefix`) to a scratch table and proves it.
+    """Restores a backup to a scratch table and proves it.
 
-    The scratch table is deleted in the end, after a failure too; what cannot be deleted is a problem of the report.
+    The scratch table is deleted in the end, after a failure too; what cannot be deleted is a problem of the report. One that an
+    earlier try of this run has left is removed at the beginning, and so are those of dead runs.
 
-    :param prices, max_usd: the money that loading the scratch table may cost.
-    :raises BadInputError: when there is no backup to drill, or it would cost too much.
+    :param clients: of the account and Region where the scratch table is made. :param backup_clients: for the bucket, when it
+        belongs to another account.
+    :raises BadInputError: before anything is made: there is no backup to drill, it would cost too much, a check cannot be run.
     """
-    check_table_name(table)
-    bucket, root = parse_s3(backups)
+    check_table_name(request.table)
+    bucket, root = parse_s3(request.backups)
     store = S3Store(backup_clients or clients, bucket)
     store.check()
-    began, started = clock.monotonic(), clock.now()
-    shelf, manifest = _newest(store, bucket, root, table)
-    if prices and (
-        over := prices.over_limit(
-            write_units(manifest.items, manifest.raw_bytes) / 1e6 * prices.write_request_units_million, max_usd
-        )
-    ):
-        raise BadInputError(f"drilling {manifest.uri}", over, "raise the limit")
-    scratch = f"{PREFIX}{re.sub('[^A-Za-z0-9_.-]', '-', table)[:200]}-{clock.token(4)}"
-    report = DrillReport(
-        table, manifest.uri, "newest", scratch, utc_text(started),
-        objectives={"rto_seconds": objectives.rto_seconds, "rpo_seconds": objectives.rpo_seconds},
-    )  # fmt: skip
-    report.rpo_seconds = round((started - manifest.consistent[0]).total_seconds(), 3)
-    try:
-        request = RestoreRequest(scratch, manifest.uri, max_wcu=max_wcu, skip_settings=NOT_EXERCISED)
-        restored = restore_table(
-            request, clients=clients, clock=clock, progress=progress, actor=actor, run=run, tags={DRILL_TAG: run}, record=False,
-            backup_clients=backup_clients, prices=prices,
-        )  # fmt: skip
-        report.items, report.content_hash, report.proved, report.phases = (
-            restored.items,
-            restored.content_hash,
-            restored.proved,
-            restored.phases,
-        )
-    except TablekeepError as error:
-        report.problems.append(str(error))
-    finally:
-        report.rto_seconds = round(clock.monotonic() - began, 3)
-        progress.phase("teardown")
-        report.torn_down = _tear_down(clients, clock, scratch, run, report)
-    _judge(report, objectives)
-    report.seconds = round(clock.monotonic() - began, 3)
-    write_record(
-        store, shelf, "drill", report.as_dict(), backup_id=manifest.backup_id, actor=actor, run=run, clock=clock
+    look_for_tools(request.checks)
+    return _Drill(request, store, clients, backup_clients or clients, clock, progress, actor, run).carry_out(
+        bucket, root, prices or load_prices()
     )
-    return report
 
 
-def _newest(store: S3Store, bucket: str, root: str, table: str) -> tuple[Shelf, Manifest]:
-    found = [
-        (shelf, one)
-        for shelf in shelves(store, bucket, root, name=table)
-        for one in list_shelf(store, shelf).backups
-        if one.window is None
-    ]
-    if not found:
-        raise BadInputError(
-            f"drilling the table {table}",
-            f"there is no backup of it under {store.address}/{root}",
-            "make one with `tablekeep export`",
+class _Drill:
+    def __init__(
+        self, request: DrillRequest, store: S3Store, clients: SessionClients, backup_clients: SessionClients, clock: Clock,
+        progress: Progress, actor: str, run: str,
+    ) -> None:  # fmt: skip
+        self._request, self._store, self._clients, self._backup_clients = request, store, clients, backup_clients
+        self._clock, self._progress, self._actor, self._run = clock, progress, actor, run
+
+    def carry_out(self, bucket: str, root: str, prices: Prices) -> DrillReport:
+        request, clock = self._request, self._clock
+        began, started = clock.monotonic(), clock.now()
+        shelf = find_shelf(self._store, bucket, root, request.table)
+        chosen = choose(self._store, shelf, request.choose, request.within, clock)
+        manifest, found = chosen.manifest, clock.monotonic() - began
+        parts = choose_parts(manifest, request.percent, clock)
+        self._check_money(manifest, parts, prices)
+        scratch = scratch_name(request.table, self._run)
+        report = DrillReport(
+            request.table, manifest.uri, chosen.words, scratch, utc_text(started), as_of=utc_text(manifest.as_of),
+            all_items=manifest.items, today_items=chosen.newest_items,
+            rpo_seconds=round((started - manifest.consistent[0]).total_seconds(), 3),
+            objectives={"rto_seconds": request.objectives.rto_seconds, "rpo_seconds": request.objectives.rpo_seconds},
+        )  # fmt: skip
+        if parts is not None:
+            report.selection = f"{len(parts)} of {len(manifest.parts)} parts, at random"
+            report.scope = f"a sample of {report.selection}: items that do not belong there are found among these alone"
+        self._progress.phase("sweep")
+        report.swept = [one.as_dict() for one in sweep(self._clients, clock)]
+        tear_down(self._clients, scratch, self._run, clock)  # what a try of this run that was killed has left
+        try:
+            self._restore(report, manifest, parts, found, prices)
+        except TablekeepError as error:
+            report.problems.append(str(error))
+        finally:
+            self._progress.phase("teardown")
+            report.torn_down = self._tear_down(report)
+        judge(report, request.objectives)
+        report.seconds = round(clock.monotonic() - began, 3)
+        self._keep(report, shelf, manifest)
+        return report
+
+    def _check_money(self, manifest: Manifest, parts: tuple[str, ...] | None, prices: Prices) -> None:
+        wanted = [one for one in manifest.parts if parts is None or one.name in parts]
+        units = write_units(sum(one.rows for one in wanted), sum(one.raw_bytes for one in wanted))
+        if over := prices.over_limit(units / 1e6 * prices.write_request_units_million, self._request.max_usd):
+            raise BadInputError(f"drilling {manifest.uri}", over, "raise the limit, or drill a sample")
+
+    def _restore(
+        self, report: DrillReport, manifest: Manifest, parts: tuple[str, ...] | None, found: float, prices: Prices
+    ) -> None:
+        clock, began = self._clock, self._clock.monotonic()
+        opened = BackupSet(self._store, manifest)
+        looked = verify_set(opened, "list", clock=clock, progress=self._progress)
+        report.problems += looked.problems
+        report.phases = {"find": round(found, 3), "verify": round(clock.monotonic() - began, 3)}
+        restoring = RestoreRequest(
+            report.scratch_table, manifest.uri, parts=parts, max_wcu=self._request.max_wcu, skip_settings=NOT_EXERCISED
         )
-    return max(found, key=lambda pair: (pair[1].as_of, pair[1].finished))
+        try:
+            restored = restore_table(
+                restoring, clients=self._clients, clock=clock, progress=self._progress, actor=self._actor, run=self._run,
+                tags=scratch_tags(self._run, clock), record=False, backup_clients=self._backup_clients, prices=prices,
+            )  # fmt: skip
+        except IntegrityError as error:
+            report.differing = (getattr(error, "report", None) and error.report.differing) or []  # type: ignore[attr-defined]
+            raise
+        finally:
+            report.rto_seconds = round(found + clock.monotonic() - began, 3)
+        report.items, report.content_hash, report.proved = restored.items, restored.content_hash, restored.proved
+        for name, seconds in restored.phases.items():
+            report.phases[name] = round(report.phases.get(name, 0.0) + seconds, 3)
+        report.predicted_seconds = predicted(report.phases, report.items, report.today_items)
+        report.settings = restored.settings
+        if self._request.checks:
+            self._progress.phase("checks", len(self._request.checks), "checks")
+            client = self._clients.client("dynamodb")
+            report.checks = [
+                one.as_dict() for one in run_checks(self._request.checks, opened, client, report.scratch_table)
+            ]
 
+    def _tear_down(self, report: DrillReport) -> bool:
+        try:
+            return tear_down(self._clients, report.scratch_table, self._run, self._clock)
+        except TablekeepError as error:
+            report.problems.append(f"the scratch table {report.scratch_table} may be left, and costs money: {error}")
+            return False
 
-def _tear_down(clients: SessionClients, clock: Clock, scratch: str, run: str, report: DrillReport) -> bool:
-    try:
-        created = find_created_table(clients, scratch, run=run)
-        if created is not None:
-            delete_table_created_by_run(clients, created, run=run, name_prefix=PREFIX, clock=clock)
-        return find_created_table(clients, scratch, run=run) is None
-    except TablekeepError as error:
-        report.problems.append(f"the scratch table {scratch} may be left, and costs money: {error}")
-        return False
-
-
-def _judge(report: DrillReport, objectives: Objectives) -> None:
-    for name, limit, actual in (
-        ("RTO", objectives.rto_seconds, report.rto_seconds),
-        ("RPO", objectives.rpo_seconds, report.rpo_seconds),
-    ):
-        if limit is not None and actual > limit:
-            report.problems.append(f"{name} missed: {actual:,.0f} s, the objective is {limit:,.0f} s")
-    if not report.torn_down and not report.problems:
-        report.problems.append(f"the scratch table {report.scratch_table} is left")
-    report.passed = report.proved and report.torn_down and not report.problems
+    def _keep(self, report: DrillReport, shelf: Shelf, manifest: Manifest) -> None:
+        """The page first, so that the record can name it."""
+        name = f"{shelf.prefix}/_records/drill/{self._clock.now():%Y%m%dT%H%M%S%fZ}-{self._clock.token(4)}.html"
+        report.page = f"s3://{shelf.bucket}/{name}"
+        before = history(self._store, shelf)
+        self._store.put(name, drill_page(report, before).encode(), if_absent=True)
+        write_record(
+            self._store, shelf, "drill", report.as_dict(), backup_id=manifest.backup_id, actor=self._actor, run=self._run,
+            clock=self._clock,
+        )  # fmt: skip

@@ -11,7 +11,6 @@ from tablekeep.engine.dynamodb.wire import BATCH_GET_KEYS, WireClient
 from tablekeep.engine.dynamodb.write import BatchWriter
 from tablekeep.engine.errors import ThrottledError, TransientError
 from tablekeep.engine.items.canonical import canonical_item, canonical_key, parse_item
-from tablekeep.engine.items.hashing import key_hash
 from tablekeep.engine.progress import Progress
 from tablekeep.engine.restore.plan import Prepared
 
@@ -65,13 +64,13 @@ class ConditionalWriter(BatchWriter):
 class ReadBack:
     """What a table holds of items that were restored to it.
 
-    :ivar equal: so many are there as they should be. :ivar different, absent: hashes of the keys of the others.
+    :ivar equal: so many are there as they should be. :ivar different, absent: the canonical keys of the others.
     """
 
     def __init__(self) -> None:
         self.equal = 0
-        self.different: list[str] = []
-        self.absent: list[str] = []
+        self.different: list[bytes] = []
+        self.absent: list[bytes] = []
 
 
 def read_back(
@@ -85,11 +84,11 @@ def read_back(
             there = get_items(wire, table, key_names, list(wanted))
             for key, item in wanted.items():
                 if key not in there:
-                    found.absent.append(key_hash(key))
+                    found.absent.append(key)
                 elif there[key] == item:
                     found.equal += 1
                 else:
-                    found.different.append(key_hash(key))
+                    found.different.append(key)
             progress.advance(len(wanted))
     return found
 

@@ -138,7 +138,7 @@ def open_source(request: RestoreRequest, clients: SessionClients, progress: Prog
                 "name one, or verify one with level full",
             )
         backup = manifest.uri
-    return SetSource(open_backup(clients, backup))
+    return SetSource(open_backup(clients, backup), request.parts)
 
 
 def plan_restore(
@@ -160,7 +160,9 @@ def plan_restore(
     settings = settings_of(source)
     target = look_at_target(clients, request, settings)
     selection = select(source.full.key, keys=request.keys, key_prefix=request.key_prefix, where=request.where)
-    items, raw_bytes, content, expired = source.full.items, source.full.raw_bytes, str(source.full.content), None
+    parts = [one for one in source.full.parts if one.name in source.units]
+    items, raw_bytes, expired = sum(one.rows for one in parts), sum(one.raw_bytes for one in parts), None
+    content = str(sum((one.content for one in parts), ContentHash(0, 0)))
     exact = len(source.sets) == 1
     if not selection.everything or settings.ttl_attribute:
         with source:

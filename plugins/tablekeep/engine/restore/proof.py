@@ -1,6 +1,7 @@
 """Proves a restore by what the table holds, read with consistent reads: never by what a service says of itself."""
 
 from collections.abc import Iterator
+from typing import Any
 
 from tablekeep.engine.backups.spool import KeySpool, differences
 from tablekeep.engine.clients import SessionClients
@@ -10,7 +11,7 @@ from tablekeep.engine.errors import IntegrityError
 from tablekeep.engine.items.canonical import canonical_key, parse_item
 from tablekeep.engine.items.hashing import item_hash, key_hash
 from tablekeep.engine.progress import Progress
-from tablekeep.engine.restore.existing import read_back
+from tablekeep.engine.restore.existing import get_items, read_back
 from tablekeep.engine.restore.load import pages, waves
 from tablekeep.engine.restore.plan import Prepared
 from tablekeep.engine.restore.report import RestoreReport
@@ -44,7 +45,7 @@ def _prove_table(
     actual = str(side.hasher().whole)
     if actual == expected:
         return None
-    counts = dict.fromkeys(_STATES, 0)
+    counts, some = dict.fromkeys(_STATES, 0), list[tuple[bytes, str]]()
     with prepared.source as source, KeySpool(plan.items) as mine, KeySpool(plan.items) as theirs:
         for page in _wanted(source, prepared.selection):
             for item in page:
@@ -52,8 +53,9 @@ def _prove_table(
         side.spool(theirs)
         for key, where in differences(mine, theirs):
             counts[where] += 1
-            if len(report.differing) < MOST_KEYS:
-                report.differing.append({"key": key_hash(key), "state": _STATES[where]})
+            if len(some) < MOST_KEYS:
+                some.append((key, _STATES[where]))
+    report.differing = _named(prepared, some, clients)
     report.content_hash = actual
     found = ", ".join(f"{count:,} {_STATES[where]}" for where, count in counts.items() if count)
     return IntegrityError(
@@ -73,10 +75,8 @@ def _prove_items(
         found = read_back(wire, plan.to_table, list(plan.key), _wanted(source, prepared.selection), progress)
     wire.close()
     allowed = report.kept if plan.mode == "missing-only" else 0
-    report.differing = [{"key": key, "state": _STATES["left only"]} for key in found.absent[:MOST_KEYS]]
-    report.differing += [
-        {"key": key, "state": "different"} for key in found.different[: MOST_KEYS - len(report.differing)]
-    ]
+    some = [(key, _STATES["left only"]) for key in found.absent] + [(key, "different") for key in found.different]
+    report.differing = _named(prepared, some[:MOST_KEYS], clients)
     if not found.absent and len(found.different) <= allowed:
         return None
     return IntegrityError(
@@ -84,6 +84,28 @@ def _prove_items(
         f"{len(found.absent):,} items are not there and {len(found.different):,} differ, where {allowed:,} were kept",
         "somebody may write to the table meanwhile: look at the keys in the report, then run it again",
     )
+
+
+def _named(prepared: Prepared, keys: list[tuple[bytes, str]], clients: SessionClients) -> list[dict[str, Any]]:
+    """The keys as hashes, and of items that are different the names of the attributes that are."""
+    names, wanted = list(prepared.plan.key), {key for key, state in keys if state == "different"}
+    mine: dict[bytes, bytes] = {}
+    theirs: dict[bytes, bytes] = {}
+    if wanted:
+        with prepared.source as source:
+            for page in _wanted(source, prepared.selection):
+                mine |= {key: item for item in page if (key := canonical_key(parse_item(item), names)) in wanted}
+        theirs = get_items(WireClient(clients), prepared.plan.to_table, names, sorted(wanted))
+    named = []
+    for key, state in keys:
+        attributes = _differing(mine[key], theirs[key]) if key in mine and key in theirs else []
+        named.append({"key": key_hash(key), "state": state, "attributes": attributes})
+    return named
+
+
+def _differing(one: bytes, other: bytes) -> list[str]:
+    left, right = parse_item(one), parse_item(other)
+    return sorted(name for name in left.keys() | right.keys() if left.get(name) != right.get(name))
 
 
 def _wanted(source: Source, selection: Selection) -> Iterator[list[bytes]]:

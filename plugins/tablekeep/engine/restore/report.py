@@ -16,7 +16,7 @@ class RestoreReport:
         every item that was written was read back and is equal.
     :ivar phases: seconds by phase. :ivar not_restored: settings that the new table does not have, with the command for each.
     :ivar settings: facts that differ from the backup's, see `SettingDifference`. :ivar resumed: units that an earlier try had loaded.
-    :ivar differing: keys that differ, up to 100: hash and state.
+    :ivar differing: keys that differ, up to 100: hash, state, and names of the attributes that differ.
     """
 
     backup: str
@@ -40,7 +40,7 @@ class RestoreReport:
     not_restored: list[dict[str, str]] = field(default_factory=list)
     settings: list[dict[str, Any]] = field(default_factory=list)
     resumed: int = 0
-    differing: list[dict[str, str]] = field(default_factory=list)
+    differing: list[dict[str, Any]] = field(default_factory=list)
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)

@@ -26,6 +26,7 @@ class RestoreRequest:
 
     :ivar backup: the manifest's URI; else the newest verified set of `shelf`, or its state as of `as_of`.
     :ivar keys, key_prefix, where: see `selection.select`; everything when none is given.
+    :ivar parts: only the items of these parts of the backup: a drill's sample.
     :ivar max_wcu: write capacity units a second. :ivar ttl: switch the expiry of items on, at last.
     :ivar skip_settings: groups of settings that are left out (`reapply.SKIPPABLE`).
     :ivar patterns_refused: names, with `*` and `?`, to which nothing is restored. :ivar accounts: the only ones to which is restored.
@@ -40,6 +41,7 @@ class RestoreRequest:
     keys: tuple[str, ...] | None = None
     key_prefix: str | None = None
     where: tuple[str, ...] = ()
+    parts: tuple[str, ...] | None = None
     max_wcu: float | None = None
     ttl: bool = False
     skip_settings: tuple[str, ...] = ()

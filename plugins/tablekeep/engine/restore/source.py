@@ -1,6 +1,6 @@
 """Where a restore's items come from: a full backup, or a full backup with the increments up to a time folded in."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from datetime import datetime
 from types import TracebackType
 from typing import Protocol
@@ -54,14 +54,17 @@ class Source(Protocol):
 
 
 class SetSource:
-    """One full set; its parts are the units."""
+    """One full set; its parts are the units.
 
-    def __init__(self, opened: BackupSet) -> None:
+    :param parts: names of those that are wanted; all when not given.
+    """
+
+    def __init__(self, opened: BackupSet, parts: Collection[str] | None = None) -> None:
         self._opened = opened
         self.store, self.full = opened.store, opened.manifest
         self.manifest: Manifest = self.full
         self.sets: tuple[Manifest, ...] = (self.full,)
-        self._parts = {part.name: part for part in self.full.parts}
+        self._parts = {part.name: part for part in self.full.parts if parts is None or part.name in parts}
         self.units: tuple[str, ...] = tuple(self._parts)
 
     def __enter__(self) -> "SetSource":

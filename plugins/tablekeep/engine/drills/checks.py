@@ -1,0 +1,117 @@
+"""A team's own checks of a drilled backup: SQL over its Parquet parts, or a Python function."""
+
+import importlib
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from tablekeep.engine.backups.parts import fetch_part
+from tablekeep.engine.backups.sets import BackupSet
+from tablekeep.engine.errors import BadInputError
+
+PIECE = 1 << 20
+
+
+@dataclass(frozen=True)
+class Check:
+    """One check.
+
+    :ivar sql: over the view `items`, the backup's parts; one row with one value, which must be true.
+    :ivar python: `module:function`, called with a boto3 DynamoDB client and the scratch table's name; must return True.
+    """
+
+    name: str
+    sql: str | None = None
+    python: str | None = None
+
+
+@dataclass
+class CheckResult:
+    """`passed`, and why not: the kind of value or error; never a value of an item."""
+
+    name: str
+    passed: bool
+    why: str = ""
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def look_for_tools(checks: Sequence[Check]) -> None:
+    """:raises BadInputError: before anything is restored: DuckDB is not installed, or there is no such function."""
+    for check in checks:
+        what = f"preparing the check {check.name}"
+        if check.sql is not None:
+            try:
+                importlib.import_module("duckdb")
+            except ImportError:
+                raise BadInputError(what, "checks with sql need DuckDB", "add duckdb to your requirements") from None
+        elif check.python is not None:
+            _function(check.python, what)
+
+
+def _function(path: str, what: str) -> Any:
+    module, _, name = path.partition(":")
+    try:
+        return getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise BadInputError(what, f"{path} cannot be loaded ({error})", "give it as module:function") from None
+
+
+def run_checks(checks: Sequence[Check], opened: BackupSet, client: Any, table: str) -> list[CheckResult]:
+    """All checks; one that raises has failed."""
+    results = []
+    sql = [check for check in checks if check.sql is not None]
+    if sql:
+        with _view(opened) as connection:
+            results += [_ask(check, connection) for check in sql]
+    for check in checks:
+        if check.python is not None:
+            results.append(_call(check, client, table))
+    return results
+
+
+@contextmanager
+def _view(opened: BackupSet) -> Iterator[Any]:
+    """DuckDB with the parts, each checked, as one view; it may read these files and nothing else."""
+    duckdb = importlib.import_module("duckdb")
+    with tempfile.TemporaryDirectory(prefix="tablekeep-") as given, duckdb.connect() as connection:
+        folder = Path(given)
+        for number, part in enumerate(opened.manifest.parts):
+            with (
+                fetch_part(opened.store, opened.manifest, part) as content,
+                (folder / f"{number}.parquet").open("wb") as file,
+            ):
+                while piece := content.read(PIECE):
+                    file.write(piece)
+        connection.execute(f"CREATE VIEW items AS SELECT * FROM read_parquet('{folder}/*.parquet')")  # noqa: S608 - a name of ours
+        connection.execute(f"SET allowed_directories = ['{folder}']")
+        connection.execute("SET enable_external_access = false")
+        connection.execute("SET lock_configuration = true")
+        yield connection
+
+
+def _ask(check: Check, connection: Any) -> CheckResult:
+    try:
+        rows = connection.execute(check.sql).fetchall()
+    except Exception as error:
+        return CheckResult(
+            check.name, False, f"the query failed ({type(error).__name__}): {str(error).splitlines()[0][:300]}"
+        )
+    if len(rows) != 1 or len(rows[0]) != 1:
+        return CheckResult(check.name, False, "the query did not give one row with one value")
+    return CheckResult(
+        check.name, rows[0][0] is True, "" if rows[0][0] is True else f"it gave {type(rows[0][0]).__name__}, not true"
+    )
+
+
+def _call(check: Check, client: Any, table: str) -> CheckResult:
+    function = _function(str(check.python), f"running the check {check.name}")
+    try:
+        answer = function(client, table)
+    except Exception as error:
+        return CheckResult(check.name, False, f"it raised {type(error).__name__}")
+    return CheckResult(check.name, answer is True, "" if answer is True else "it did not return True")

@@ -1,0 +1,127 @@
+"""What a drill found, as its record has it, and how it compares with the drills before."""
+
+import json
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from tablekeep.engine.backups.location import Shelf
+from tablekeep.engine.backups.records import read_records
+from tablekeep.engine.backups.store import Store
+from tablekeep.engine.restore.plan import predict
+
+PHASES = ("find", "verify", "create", "load", "indexes", "proof", "settings")
+"""In the order in which they follow each other; their sum is the time that a restore takes."""
+
+
+@dataclass(frozen=True)
+class Objectives:
+    """What the team has promised.
+
+    :ivar rto_seconds: how long a restore may take, from finding the backup to its proof.
+    :ivar rpo_seconds: how much time may be lost: age of the backup, counted from its scan's first page.
+    """
+
+    rto_seconds: float | None = None
+    rpo_seconds: float | None = None
+
+
+@dataclass
+class DrillReport:
+    """What a drill found.
+
+    :ivar chosen: how the backup was chosen. :ivar scope: how much of it was restored.
+    :ivar proved: the scratch table had exactly the backup's content. :ivar passed: proved, within the objectives, settings and
+        checks as they should be, and nothing left behind. :ivar problems: why it did not pass. :ivar phases: seconds by phase.
+    :ivar items: restored; `all_items`: of the backup; `today_items`: of the newest.
+    :ivar predicted_seconds: of a whole restore at today's size.
+    :ivar settings: facts that differ, see `SettingDifference`; those that are `told` a drill leaves out on purpose.
+    :ivar differing: keys that differ, up to 100: hash, state, and names of the attributes that differ. :ivar checks: the team's own.
+    :ivar swept: scratch tables of dead drills that were removed at the beginning. :ivar page: the HTML page, an S3 URI.
+    """
+
+    table: str
+    backup: str
+    chosen: str
+    scratch_table: str
+    started: str
+    scope: str = "all items"
+    items: int = 0
+    all_items: int = 0
+    today_items: int = 0
+    as_of: str = ""
+    content_hash: str = ""
+    proved: bool = False
+    rto_seconds: float = 0.0
+    rpo_seconds: float = 0.0
+    predicted_seconds: float = 0.0
+    objectives: dict[str, float | None] = field(default_factory=dict)
+    phases: dict[str, float] = field(default_factory=dict)
+    settings: list[dict[str, Any]] = field(default_factory=list)
+    differing: list[dict[str, Any]] = field(default_factory=list)
+    checks: list[dict[str, Any]] = field(default_factory=list)
+    swept: list[dict[str, Any]] = field(default_factory=list)
+    torn_down: bool = False
+    passed: bool = False
+    problems: list[str] = field(default_factory=list)
+    seconds: float = 0.0
+    selection: str | None = None
+    page: str = ""
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def fact_text(fact: Any) -> str:
+    """A setting for people: `yes`, `none`, or compact JSON."""
+    if fact is None or fact in ([], {}):
+        return "none"
+    if isinstance(fact, bool):
+        return "yes" if fact else "no"
+    return fact if isinstance(fact, str) else json.dumps(fact, ensure_ascii=False)
+
+
+def judge(report: DrillReport, objectives: Objectives) -> None:
+    """Adds what was missed to the problems, and says whether the drill passed."""
+    whole = report.predicted_seconds if report.selection else report.rto_seconds
+    kind = "predicted for all items" if report.selection else "measured"
+    for name, limit, actual, how in (
+        ("RTO", objectives.rto_seconds, whole, kind), ("RPO", objectives.rpo_seconds, report.rpo_seconds, "at the drill's start")
+    ):  # fmt: skip
+        if limit is not None and actual > limit:
+            report.problems.append(f"{name} missed: {actual:,.0f} s {how}, the objective is {limit:,.0f} s")
+    for one in report.settings:
+        if not one["told"]:
+            report.problems.append(
+                f"setting {one['name']} differs: {fact_text(one['actual'])} instead of {fact_text(one['expected'])}"
+            )
+    for one in report.checks:
+        if not one["passed"]:
+            report.problems.append(f"check {one['name']} failed: {one['why']}")
+    if not report.torn_down and not any(report.scratch_table in one for one in report.problems):
+        report.problems.append(f"the scratch table {report.scratch_table} is left")
+    report.passed = report.proved and report.torn_down and not report.problems
+
+
+def predicted(phases: dict[str, float], items: int, all_items: int) -> float:
+    """Seconds that a restore of all items takes, from the phases of one of `items`."""
+    return round(predict({name: phases[name] for name in PHASES if name in phases}, items, all_items), 3)
+
+
+def history(store: Store, shelf: Shelf, most: int = 30) -> list[dict[str, Any]]:
+    """The last drills, oldest first: `at`, `passed`, `proved`, `rto_seconds`, `rpo_seconds`, `items`, `objective`, `sample`."""
+    return _brief(read_records(store, shelf, "drill"))[-most:]
+
+
+def _brief(records: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    found = []
+    for record in records:
+        result = record["result"]
+        found.append(
+            {
+                "at": record["at"], "passed": result["passed"], "proved": result["proved"], "rto_seconds": result["rto_seconds"],
+                "rpo_seconds": result["rpo_seconds"], "items": result["items"], "sample": bool(result.get("selection")),
+                "objective": result["objectives"].get("rto_seconds"),
+            }
+        )  # fmt: skip
+    return found
