@@ -31,9 +31,16 @@ def backup_doc(pipeline: Pipeline) -> str:
 | `backup` | reads the table, writes and reads back the parts, publishes the manifest | no backup was made; the log says why |
 | `verify` | reads the set again: every item, no key twice | do not rely on this set; clear `backup` to make a new one |
 {merge}| `publish` | wakes the copies | skipped in backfills, after increments without `merge`, and when a newer set is there |
-
+{_expire(backup)}
 A retry makes no second set; clearing `backup` makes a new one and leaves the old. {_past(backup)}
 """
+
+
+def _expire(backup: Backup) -> str:
+    if backup.keep is None:
+        return ""
+    rules = ", ".join(f"{name} {count}" for name, count in backup.keep.model_dump().items() if count)
+    return f"| `expire` | deletes what is not kept ({rules}) | the lease is held by another run, or the bucket refuses |\n"
 
 
 def _how(backup: Backup, budget: str) -> str:

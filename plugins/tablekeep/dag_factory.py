@@ -19,6 +19,7 @@ from tablekeep.engine.config.load import BadFile, Loaded, find_folder, load_fold
 from tablekeep.engine.config.model import Copy, Pipeline, PostgresCopy
 from tablekeep.operators.configuration import ConfigurationErrorOperator
 from tablekeep.operators.copy import ParquetToPostgresOperator, ParquetToRedshiftOperator
+from tablekeep.operators.expire import ExpireBackupsOperator
 from tablekeep.operators.export import DynamoDBToParquetOperator
 from tablekeep.operators.incremental import IncrementalBackupOperator, MergeBackupsOperator
 from tablekeep.operators.plan import PlanExportOperator
@@ -124,6 +125,16 @@ def _backup(pipeline: Pipeline) -> DAG:
         )
         chain(plan, read[0])
         chain(read[-1], *last, publish)
+        if backup.keep:
+            rpo = pipeline.drill.objectives.rpo if pipeline.drill else None
+            publish >> ExpireBackupsOperator(
+                task_id="expire",
+                keep=backup.keep.model_dump(),
+                stale_seconds=rpo.total_seconds() if rpo else None,
+                bucket_owner=backup.bucket_owner,
+                trigger_rule="none_failed",
+                **source_of(pipeline),
+            )
     return dag
 
 

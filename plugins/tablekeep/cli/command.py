@@ -37,6 +37,9 @@ VERBS = (
     "copy",
     "drill",
     "sweep",
+    "expire",
+    "pin",
+    "unpin",
     "import-set",
     "merge",
 )

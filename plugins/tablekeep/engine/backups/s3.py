@@ -6,7 +6,7 @@ Conditional writes: S3 User Guide, "Conditional writes" (If-None-Match since Aug
 import base64
 import hashlib
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
 
@@ -198,6 +198,14 @@ class S3Store:
     def delete(self, key: str) -> None:
         with translated(f"deleting {self._named(key)}"):
             self._s3.delete_object(Bucket=self.bucket, Key=key, **self._owner)
+
+    def locked_until(self, key: str) -> datetime | None:
+        with translated(f"looking at {self._named(key)}"):
+            answer = self._s3.head_object(Bucket=self.bucket, Key=key, **self._owner)
+        if answer.get("ObjectLockLegalHoldStatus") == "ON":
+            return datetime.max.replace(tzinfo=UTC)
+        until: datetime | None = answer.get("ObjectLockRetainUntilDate")
+        return until
 
     def now(self) -> datetime:
         """From the Date header of a HEAD on the bucket."""

@@ -98,6 +98,10 @@ class Store(Protocol):
         """Removes the object; nothing happens when there is none."""
         ...
 
+    def locked_until(self, key: str) -> datetime | None:
+        """Until when the object may not be deleted (Object Lock); the end of time under a legal hold, None when it may."""
+        ...
+
     def now(self) -> datetime:
         """The store's own clock, to the second; leases are judged by it, never by a worker's."""
         ...
@@ -161,6 +165,9 @@ class MemoryStore:
     def folders(self, prefix: str) -> Iterator[str]:
         names = {info.key[len(prefix) :].split("/")[0] for info in self.list(prefix) if "/" in info.key[len(prefix) :]}
         yield from sorted(names)
+
+    def locked_until(self, key: str) -> datetime | None:
+        return None
 
     def now(self) -> datetime:
         return datetime.now(UTC)

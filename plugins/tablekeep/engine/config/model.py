@@ -25,7 +25,6 @@ from tablekeep.engine.config.values import (
 NOT_BUILT = {
     "replicate": "replication is not built yet",
     "monitor.alarms": "alarms are not built yet: the drill's figures are metrics of Airflow",
-    "backup.keep": "retention is not built yet: nothing is ever deleted",
 }
 """Keys of the design that have no effect yet. They are refused, for a key that is silently ignored is a promise broken."""
 
@@ -70,6 +69,30 @@ class Limits(_Model):
     """A backup, restore or drill that would cost more is refused before anything is paid, with the figure."""
 
 
+Count = Annotated[int, Field(ge=0, le=100_000, examples=[35])]
+
+
+class Keep(_Model):
+    """Which backups stay: the newest full one of each day, week, month and year, for so many of these that have one."""
+
+    daily: Count = 0
+    """Days; the increments of this time stay, too."""
+    weekly: Count = 0
+    """ISO weeks."""
+    monthly: Count = 0
+    """Months."""
+    yearly: Count = 0
+    """Years."""
+    minimum: Annotated[int, Field(ge=1, le=100_000, examples=[3])] = 3
+    """So many verified full backups stay in any case; while there are fewer, nothing is deleted."""
+
+    @model_validator(mode="after")
+    def _something(self) -> "Keep":
+        if not (self.daily or self.weekly or self.monthly or self.yearly):
+            raise ValueError("it keeps nothing: give daily, weekly, monthly or yearly")
+        return self
+
+
 class Backup(_Model):
     """The backup's DAG."""
 
@@ -93,6 +116,8 @@ class Backup(_Model):
     """KMS key of the objects: id, alias or ARN. Without it the bucket's own encryption."""
     bucket_owner: Account | None = None
     """The account that must own the bucket."""
+    keep: Keep | None = None
+    """Which backups stay; without it nothing is ever deleted."""
 
     @model_validator(mode="after")
     def _scan_only(self) -> "Backup":
