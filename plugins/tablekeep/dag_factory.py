@@ -246,7 +246,12 @@ def _verify(pipeline: Pipeline) -> DAG:
     schedule = cron_timetable(verify.schedule, verify.timezone)
     with make_dag(pipeline, f"verify__{pipeline.name}", "verify", verify_doc(pipeline), schedule=schedule) as dag:
         VerifyBackupOperator(
-            task_id="verify", level=verify.level, bucket_owner=pipeline.backup.bucket_owner, **source_of(pipeline)
+            task_id="verify",
+            level=verify.level,
+            subset=verify.subset,
+            max_seconds=verify.max_duration.total_seconds() if verify.max_duration else None,
+            bucket_owner=pipeline.backup.bucket_owner,
+            **source_of(pipeline),
         )
     return dag
 

@@ -41,9 +41,15 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="write capacity units a second (default: the pipeline's, else no limit)",
     )
-    parser.add_argument("--choose", choices=CHOICES, help="which of the full backups (default: the pipeline's, else latest)")
-    parser.add_argument("--within", metavar="TIME", help="random and oldest: among backups no older than this, for example 30d")
-    parser.add_argument("--percent", type=float, metavar="N", help="only so much of the backup, in whole parts at random")
+    parser.add_argument(
+        "--choose", choices=CHOICES, help="which of the full backups (default: the pipeline's, else latest)"
+    )
+    parser.add_argument(
+        "--within", metavar="TIME", help="random and oldest: among backups no older than this, for example 30d"
+    )
+    parser.add_argument(
+        "--percent", type=float, metavar="N", help="only so much of the backup, in whole parts at random"
+    )
     add_connection_option(parser)
 
 
@@ -111,8 +117,12 @@ def tell(outcome: Outcome) -> None:
         ("page", document["page"]),
     ]
     if document["selection"]:
-        lines.insert(5, ("predicted", f"{document['predicted_seconds']:.1f} s for today's {document['today_items']:,} items"))
+        lines.insert(
+            5, ("predicted", f"{document['predicted_seconds']:.1f} s for today's {document['today_items']:,} items")
+        )
     lines += [("check", f"{one['name']}: {'passed' if one['passed'] else 'FAILED'}") for one in document["checks"]]
     lines += [("swept", f"{one['table']}, left by {one['run']}") for one in document["swept"]]
-    lines += [("differs", f"key {one['key']}: {one['state']} {', '.join(one['attributes'])}") for one in document["differing"]]
+    lines += [
+        ("differs", f"key {one['key']}: {one['state']} {', '.join(one['attributes'])}") for one in document["differing"]
+    ]
     print_pairs(lines + [("problem", one) for one in document["problems"]])

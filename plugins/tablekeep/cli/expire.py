@@ -19,8 +19,12 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("root", metavar="S3-URI", help="the root of the backups, s3://bucket/prefix")
     parser.add_argument("--table", required=True, help="whose backups")
     for name in ("daily", "weekly", "monthly", "yearly"):
-        parser.add_argument(f"--{name}", type=int, default=0, metavar="N", help=f"keep the newest of so many {name} periods")
-    parser.add_argument("--minimum", type=int, default=3, metavar="N", help="verified full backups that stay in any case (default: 3)")
+        parser.add_argument(
+            f"--{name}", type=int, default=0, metavar="N", help=f"keep the newest of so many {name} periods"
+        )
+    parser.add_argument(
+        "--minimum", type=int, default=3, metavar="N", help="verified full backups that stay in any case (default: 3)"
+    )
     parser.add_argument("--stale", metavar="TIME", help="delete nothing while the newest backup is older (default: 7d)")
     parser.add_argument("--confirm", action="store_true", help="delete; without it they are only listed")
 

@@ -2,13 +2,18 @@
 
 import argparse
 import sys
+from typing import Any
 
 from tablekeep.cli.command import DONE, FAILED, Context, Outcome
 from tablekeep.cli.output import print_table, size_text
 from tablekeep.engine.backups.catalog import list_backups, verifications
 from tablekeep.engine.backups.location import Shelf
+from tablekeep.engine.backups.manifest import Manifest
 from tablekeep.engine.backups.s3 import S3Store
 from tablekeep.engine.clock import utc_text
+from tablekeep.engine.config.values import parse_duration
+from tablekeep.engine.dynamodb.native import native_backups
+from tablekeep.engine.errors import BadInputError
 from tablekeep.engine.names import parse_s3
 
 HELP = "list the backups under an S3 prefix, newest first; what has no valid manifest is no backup"
@@ -17,6 +22,14 @@ HELP = "list the backups under an S3 prefix, newest first; what has no valid man
 def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("root", metavar="S3-URI", help="the root of the backups, s3://bucket/prefix")
     parser.add_argument("--table", help="only this table's")
+    parser.add_argument(
+        "--rpo", metavar="TIME", help="exit with 1 when a table's newest verified backup is older, for example 26h"
+    )
+    parser.add_argument(
+        "--service",
+        action="store_true",
+        help="also what DynamoDB itself has of these tables: on-demand backups, AWS Backup's, exports, recovery",
+    )
 
 
 def run(args: argparse.Namespace, context: Context) -> Outcome:
@@ -45,8 +58,43 @@ def run(args: argparse.Namespace, context: Context) -> Outcome:
                 else None,
             }
         )
+    objectives = _objectives(found.backups, proofs, args.rpo, context)
+    if args.table and args.rpo and not objectives:
+        objectives = [{"table": args.table, "newest_verified": None, "age_seconds": None, "missed": True}]
+    service = []
+    if args.service:
+        for table in dict.fromkeys(str(one.table["name"]) for one in found.backups) or filter(None, [args.table]):
+            service += [one.as_dict() for one in native_backups(context.clients, table)]
     damaged = [{"backup": one.uri, "why": one.why} for one in found.damaged]
-    return Outcome(FAILED if damaged else DONE, {"backups": backups, "damaged": damaged})
+    missed = any(one["missed"] for one in objectives)
+    document = {"backups": backups, "damaged": damaged, "objectives": objectives, "service": service}
+    return Outcome(FAILED if damaged or missed else DONE, document)
+
+
+def _objectives(
+    backups: list[Manifest], proofs: dict[Shelf, dict[str, dict[str, object]]], rpo: str | None, context: Context
+) -> list[dict[str, Any]]:
+    """For each table the age of its newest verified backup, increments included, and whether it is over the objective."""
+    try:
+        limit = parse_duration(rpo).total_seconds() if rpo else None
+    except ValueError as error:
+        raise BadInputError(f"reading --rpo {rpo!r}", str(error), "for example --rpo 26h") from None
+    found: dict[Shelf, dict[str, Any]] = {}
+    for manifest in backups:
+        shelf = manifest.location.shelf
+        entry = found.setdefault(
+            shelf, {"table": shelf.name, "newest_verified": None, "age_seconds": None, "missed": limit is not None}
+        )
+        result = proofs[shelf].get(manifest.backup_id, {}).get("result")
+        verified = isinstance(result, dict) and result["ok"] and result["level"] == "full"
+        if entry["newest_verified"] is None and verified:
+            age = (context.clock.now() - manifest.consistent[0]).total_seconds()
+            entry |= {
+                "newest_verified": manifest.uri,
+                "age_seconds": round(age),
+                "missed": limit is not None and age > limit,
+            }
+    return list(found.values())
 
 
 def tell(outcome: Outcome) -> None:
@@ -73,5 +121,19 @@ def tell(outcome: Outcome) -> None:
         print_table(["table", "as of", "kind", "items", "size", "verified", "backup"], rows, right=(3, 4))
     else:
         sys.stdout.write("No backups. Make one: tablekeep export --table NAME --to S3-URI\n")
+    if outcome.document["service"]:
+        lines = [
+            [one["table"], one["kind"], one["from"], one["to"], one["name"]] for one in outcome.document["service"]
+        ]
+        sys.stdout.write("\nWhat DynamoDB itself has:\n")
+        print_table(["table", "what", "from", "to", "name"], lines)
+    for one in outcome.document["objectives"]:
+        if one["missed"]:
+            age = (
+                "none is verified"
+                if one["age_seconds"] is None
+                else f"the newest verified backup is {one['age_seconds'] / 3600:,.1f} hours old"
+            )
+            sys.stderr.write(f"RPO MISSED {one['table']}: {age}\n")
     for one in outcome.document["damaged"]:
         sys.stderr.write(f"DAMAGED {one['backup']}: {one['why']}\n")

@@ -5,6 +5,8 @@ import argparse
 from tablekeep.cli.command import DONE, FAILED, UNVERIFIED, Context, Outcome
 from tablekeep.cli.output import print_pairs, size_text
 from tablekeep.engine.backups.verify import verify_backup
+from tablekeep.engine.config.values import parse_duration
+from tablekeep.engine.errors import BadInputError
 
 HELP = "verify a backup: list (names and sizes), checksum (the store's checksums), full (every item; the default)"
 
@@ -17,12 +19,40 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         default="full",
         help="only `full` proves it; the others exit with 3",
     )
+    parser.add_argument(
+        "--subset",
+        metavar="N/T",
+        help="read the N-th of T equal groups of parts only; T alone: the group after the one read last; exit code 3",
+    )
+    parser.add_argument(
+        "--max-duration",
+        metavar="TIME",
+        help="begin no further part after so long, for example 30m; the next run goes on there; exit code 3",
+    )
+
+
+def _share(text: str | None) -> tuple[int, int] | None:
+    if text is None:
+        return None
+    number, slash, groups = text.rpartition("/")
+    try:
+        return (int(number) if slash else 0), int(groups)
+    except ValueError:
+        raise BadInputError(f"reading --subset {text!r}", "it is no share", "for example 3/7, or 7") from None
 
 
 def run(args: argparse.Namespace, context: Context) -> Outcome:
+    if (args.subset or args.max_duration) and args.level != "full":
+        raise BadInputError("reading --subset", "parts are read whole", "leave --level out")
+    try:
+        seconds = parse_duration(args.max_duration).total_seconds() if args.max_duration else None
+    except ValueError as error:
+        raise BadInputError(
+            f"reading --max-duration {args.max_duration!r}", str(error), "for example --max-duration 30m"
+        ) from None
     report = verify_backup(
         clients=context.clients, clock=context.clock, progress=context.progress, backup=args.backup, level=args.level, actor=context.actor,
-        run=context.run,
+        run=context.run, share=_share(args.subset), max_seconds=seconds,
     )  # fmt: skip
     if not report.ok:
         return Outcome(FAILED, report.as_dict())
@@ -38,6 +68,11 @@ def tell(outcome: Outcome) -> None:
             ("ok" if document["ok"] else f"{len(document['problems'])} PROBLEMS") + f" at level {document['level']}",
         ),
         ("items", f"{document['items']:,} in {document['parts']} parts, {size_text(document['bytes'])}"),
+        *(
+            [("read", f"{document['parts_read']} parts of {document['parts']}")]
+            if document["level"] == "sample"
+            else []
+        ),
         ("took", f"{document['seconds']:.1f} s"),
     ]
     lines += [("problem", one) for one in document["problems"]]

@@ -11,6 +11,7 @@ class VerifyBackupOperator(TablekeepOperator):
 
     :param backup: the manifest's URI, or several; else the newest backup of `table` under `to`.
     :param level: `list`, `checksum` or `full`. :param bucket_owner: the account that must own the bucket.
+    :param subset: read the next of so many equal groups of parts. :param max_seconds: begin no further part after so long.
     """
 
     template_fields: Sequence[str] = ("backup", "table", "to", *TablekeepOperator.template_fields)
@@ -22,6 +23,8 @@ class VerifyBackupOperator(TablekeepOperator):
         table: str | None = None,
         to: str | None = None,
         level: str = "full",
+        subset: int | None = None,
+        max_seconds: float | None = None,
         bucket_owner: str | None = None,
         **more: Any,
     ) -> None:
@@ -30,6 +33,7 @@ class VerifyBackupOperator(TablekeepOperator):
         self.table = table
         self.to = to
         self.level = level
+        self.subset, self.max_seconds = subset, max_seconds
         self.bucket_owner = bucket_owner
 
     def execute(self, context: Mapping[str, Any]) -> dict[str, Any]:
@@ -53,14 +57,17 @@ class VerifyBackupOperator(TablekeepOperator):
         from tablekeep.engine.backups.verify import verify_backup
         from tablekeep.engine.errors import IntegrityError
 
-        report = verify_backup(backup=backup, level=self.level, owner=self.bucket_owner, **common)  # type: ignore[arg-type]
+        report = verify_backup(
+            backup=backup, level=self.level, owner=self.bucket_owner, share=(0, self.subset) if self.subset else None,  # type: ignore[arg-type]
+            max_seconds=self.max_seconds, **common,
+        )  # fmt: skip
         if not report.ok:
             first = "; ".join(report.problems[:5])
             more = f" and {len(report.problems) - 5} more" if len(report.problems) > 5 else ""
             raise IntegrityError(
                 f"verifying {backup}", f"{first}{more}", "do not rely on this backup; run the backup again"
             )
-        self.log.info("%s is whole at level %s: %s items", backup, self.level, f"{report.items:,}")
+        self.log.info("%s is whole at level %s: %s items", backup, report.level, f"{report.items:,}")
         return report.as_dict()
 
 

@@ -39,20 +39,11 @@ class AtTime(SystemClock):
 
 
 @pytest.fixture(scope="module")
-def pattern(module_aws: Any) -> Manifest:
-    return open_backup(clients(), export("orders").backup).manifest
-
-
-@pytest.fixture(scope="module")
-def module_aws(request: pytest.FixtureRequest) -> Any:
-    from local_aws.server import LocalAws
-
-    with pytest.MonkeyPatch.context() as patch, LocalAws() as aws:
-        for name, value in aws.environment().items():
-            patch.setenv(name, value)
-        make_bucket(aws)
-        make_table(aws, "orders", orders(3))
-        yield aws
+def pattern(local_aws_server: Any) -> Manifest:
+    """A manifest from which others are made."""
+    make_bucket(local_aws_server, "pattern")
+    make_table(local_aws_server, "pattern", orders(3))
+    return open_backup(clients(), export("pattern", to="s3://pattern/backups").backup).manifest
 
 
 def made(pattern: Manifest, hours: int, window_from: int | None = None) -> Manifest:

@@ -1,7 +1,8 @@
 """Verification: that what is stored decodes to exactly what the service returned, every segment complete, no key twice.
 
 Levels: `list` compares names and sizes; `checksum` the store's own checksums too; `full` reads every part, decodes every
-item, and proves hashes, buckets, counts per column and that no key is there twice, in bounded memory.
+item, and proves hashes, buckets, counts per column and that no key is there twice, in bounded memory; `sample` reads some parts
+so, another time the next ones: it finds damage, and proves nothing of the whole.
 """
 
 import hashlib
@@ -11,19 +12,19 @@ from typing import Any, Literal
 
 from tablekeep.engine.backups.location import MANIFEST
 from tablekeep.engine.backups.manifest import Manifest, Part
-from tablekeep.engine.backups.records import write_record
+from tablekeep.engine.backups.records import read_records, write_record
 from tablekeep.engine.backups.sets import BackupSet, open_backup
 from tablekeep.engine.backups.spool import KeySpool
 from tablekeep.engine.backups.store import NotFoundError, ObjectInfo
 from tablekeep.engine.clients import Clients
 from tablekeep.engine.clock import Clock
-from tablekeep.engine.errors import IntegrityError
+from tablekeep.engine.errors import BadInputError, IntegrityError
 from tablekeep.engine.items.changes import encoder_for, record_key
 from tablekeep.engine.items.codec import Encoder
 from tablekeep.engine.items.hashing import ContentHash, key_hash
 from tablekeep.engine.progress import Progress
 
-Level = Literal["list", "checksum", "full"]
+Level = Literal["list", "checksum", "full", "sample"]
 MAX_PROBLEMS = 100
 
 
@@ -32,6 +33,7 @@ class VerifyReport:
     """What a verification found.
 
     :ivar ok: nothing is wrong. :ivar problems: one sentence each, at most 100.
+    :ivar parts_read: of a sample; `next_part`: the number of the part with which the next sample begins.
     :ivar orphans: objects in the set's folder that the manifest does not name; reported, never read, no problem.
     """
 
@@ -45,6 +47,8 @@ class VerifyReport:
     bytes: int = 0
     content_hash: str = ""
     seconds: float = 0.0
+    parts_read: int = 0
+    next_part: int = 0
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -65,13 +69,20 @@ def verify_backup(
     run: str,
     record: bool = True,
     owner: str | None = None,
+    share: tuple[int, int] | None = None,
+    max_seconds: float | None = None,
 ) -> VerifyReport:
     """Verifies a backup by its manifest's URI and leaves a record beside the set.
 
+    :param share: `(n, t)`: read the n-th of t equal groups of parts; n = 0: the group after the one that was read last.
+    :param max_seconds: begin no further part after so long; the next sample begins there. Both make it a `sample`.
     :raises BadInputError: when there is no such backup. :raises IntegrityError: when its manifest is not whole.
     """
     opened = open_backup(clients, backup, owner=owner, incremental=True)
-    report = verify_set(opened, level, clock=clock, progress=progress)
+    if share is None and max_seconds is None:
+        report = verify_set(opened, level, clock=clock, progress=progress)
+    else:
+        report = verify_sample(opened, share or (0, 1), max_seconds, clock=clock, progress=progress)
     if record:
         location = opened.manifest.location
         write_record(
@@ -109,6 +120,47 @@ def verify_set(opened: BackupSet, level: Level, *, clock: Clock, progress: Progr
     report.ok = not report.problems
     report.seconds = round(clock.monotonic() - started, 3)
     return report
+
+
+def verify_sample(
+    opened: BackupSet, share: tuple[int, int], max_seconds: float | None, *, clock: Clock, progress: Progress
+) -> VerifyReport:
+    """Reads some parts whole, and looks at the names and sizes of all; see `verify_backup` for the share.
+
+    :raises BadInputError: for a share that is none.
+    """
+    number, groups = share
+    if not (groups >= 1 and 0 <= number <= groups):
+        raise BadInputError("reading the share", f"{number}/{groups} is none", "for example 3/7, or 7 for the next seventh")
+    manifest, started = opened.manifest, clock.monotonic()
+    report = verify_set(opened, "list", clock=clock, progress=progress)
+    report.level, count = "sample", len(manifest.parts)
+    each = -(-count // groups)
+    first = (number - 1) * each if number else _next_part(opened)
+    progress.phase("verify", each, "parts")
+    with KeySpool(manifest.items) as keys:
+        for part in [*manifest.parts[first:], *manifest.parts[: first if not number else 0]][:each]:
+            if report.parts_read and max_seconds is not None and clock.monotonic() - started > max_seconds:
+                break
+            again = encoder_for(manifest.layout, manifest.key_names)
+            _attempt(report, lambda part=part, again=again: _part(opened, part, again, keys, progress))  # type: ignore[misc]
+            report.parts_read += 1
+            progress.advance(1)
+        for key in keys.duplicates():
+            report.problem(f"the key {key_hash(key)} is there twice")
+    report.next_part = (first + report.parts_read) % count if count else 0
+    report.ok = not report.problems
+    report.seconds = round(clock.monotonic() - started, 3)
+    return report
+
+
+def _next_part(opened: BackupSet) -> int:
+    """Where the last sample of this set ended."""
+    found, location = 0, opened.manifest.location
+    for record in read_records(opened.store, location.shelf, "verify"):
+        if record["backup_id"] == location.backup_id and record["result"]["level"] == "sample":
+            found = int(record["result"]["next_part"])
+    return found
 
 
 def _attempt(report: VerifyReport, action: Callable[[], object]) -> None:
@@ -187,8 +239,11 @@ def _part(opened: BackupSet, part: Part, again: Encoder, keys: KeySpool, progres
         encoded = again.encode(items)
         rows += encoded.batch.num_rows
         total = total + ContentHash(encoded.batch.num_rows, encoded.total)
-        for item in items:
-            keys.add(record_key(item, opened.manifest.layout, opened.manifest.key_names))
+        if opened.manifest.layout.changes:
+            for item in items:
+                keys.add(record_key(item, opened.manifest.layout, opened.manifest.key_names))
+        else:
+            keys.add_keys(encoded.keys)
         progress.advance(len(items), encoded.raw_bytes)
     if total != part.content:
         raise IntegrityError(

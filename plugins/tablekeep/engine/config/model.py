@@ -140,6 +140,16 @@ class Verify(_Model):
     """Time zone of the schedule."""
     level: Literal["list", "checksum", "full"] = "full"
     """list: objects and sizes · checksum: all bytes · full: every item, no key twice."""
+    subset: Annotated[int, Field(ge=2, le=10_000, examples=[4])] | None = None
+    """Each run reads the next of so many equal groups of parts; the whole is read in so many runs."""
+    max_duration: Annotated[Duration, Field(examples=["1h"])] | None = None
+    """Begins no further part after so long; the next run goes on there."""
+
+    @model_validator(mode="after")
+    def _whole_parts(self) -> "Verify":
+        if (self.subset or self.max_duration) and self.level != "full":
+            raise ValueError("subset and max_duration go with level: full, for they read parts whole")
+        return self
 
 
 class _Copy(_Model):
