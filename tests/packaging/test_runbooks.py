@@ -1,0 +1,66 @@
+"""Every command of the runbooks runs as it is written, on the demo's tables."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from local_aws.datasets import create_and_load
+from tablekeep.engine.backups.verify import verify_backup
+from tablekeep.engine.clock import SystemClock
+from tablekeep.engine.progress import NoProgress
+from tests.tables import clients, export, make_bucket
+
+FOLDER = Path(__file__).parents[2] / "docs" / "runbooks"
+RUNBOOKS = sorted(one.name for one in FOLDER.glob("*.md"))
+MENDS = ("restore-some-items.md", "put-in-service.md")
+"""Before these some items of the table are gone or changed."""
+ROOT = "s3://acme-backups/dynamodb"
+
+
+def blocks(name: str) -> list[str]:
+    return re.findall(r"^```bash\n(.*?)^```$", (FOLDER / name).read_text(), re.M | re.S)
+
+
+@pytest.fixture
+def orders(local_aws: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The demo's orders, backed up and verified; a folder in which the commands run, with `tablekeep` and `python3` on the path."""
+    make_bucket(local_aws, "acme-backups")
+    create_and_load(local_aws.client("dynamodb"), "orders")
+    backup = export("orders", to=ROOT, segments=2).backup
+    verify_backup(clients=clients(), clock=SystemClock(), progress=NoProgress(), backup=backup, level="full", actor="t", run="t")
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    for name, arguments in (("tablekeep", "-m tablekeep"), ("python3", "")):
+        program = programs / name
+        program.write_text(f'#!/bin/sh\nexec "{sys.executable}" {arguments} "$@"\n')
+        program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{programs}:/usr/bin:/bin")
+    monkeypatch.setenv("PYTHONPATH", str(FOLDER.parents[1] / "plugins"))
+    return tmp_path
+
+
+@pytest.mark.parametrize("name", [name for name in RUNBOOKS if name != "README.md"])
+def test_the_commands_run_as_they_are_written(name: str, orders: Path) -> None:
+    found = blocks(name)
+    assert found
+    database, keys = clients().client("dynamodb"), [{"customer": {"S": "c-000000"}, "order_no": {"N": str(100000 + n)}} for n in (0, 1)]
+    if name in MENDS:
+        database.delete_item(TableName="orders", Key=keys[1])
+        database.put_item(TableName="orders", Item=keys[0] | {"total": {"N": "0"}})
+    script = "set -euo pipefail\n" + "\n".join(found)
+    done = subprocess.run(["bash", "-c", script], cwd=orders, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+    if name in MENDS:
+        assert "Item" in database.get_item(TableName="orders", Key=keys[1]), "what was missing is back"
+        total = database.get_item(TableName="orders", Key=keys[0])["Item"]["total"]["N"]
+        assert (total != "0") == (name == "restore-some-items.md"), "only what was listed is overwritten"
+
+
+def test_the_index_names_every_runbook() -> None:
+    text = (FOLDER / "README.md").read_text()
+    assert set(re.findall(r"\]\(([\w-]+\.md)\)", text)) == set(RUNBOOKS) - {"README.md"}
