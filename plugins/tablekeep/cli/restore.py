@@ -15,7 +15,7 @@ from tablekeep.engine.errors import BadInputError, IntegrityError
 from tablekeep.engine.names import parse_s3
 from tablekeep.engine.prices import load_prices
 from tablekeep.engine.restore.file import restore_to_file
-from tablekeep.engine.restore.request import MODES, RestoreRequest
+from tablekeep.engine.restore.request import MODES, PATHS, RestoreRequest
 from tablekeep.engine.restore.table import restore_table
 
 HELP = "restore a backup, or a part of it, to a table or a file, and prove it by content hash"
@@ -53,6 +53,9 @@ def add_request_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--mode", choices=MODES, default="new", help="what may be done to the table (default: new, it must not exist)"
+    )
+    parser.add_argument(
+        "--path", choices=PATHS, default="auto", help="how a new table gets its items (default: by size and cost)"
     )
     parser.add_argument(
         "--key", action="append", metavar="JSON", help="""only this item: '{"pk": "a", "sk": 1}'; may be repeated"""
@@ -102,6 +105,7 @@ def request_of(args: argparse.Namespace, context: Context) -> RestoreRequest:
         shelf=shelf,
         as_of=_time(args.as_of),
         mode=args.mode,
+        path=args.path,
         keys=tuple(keys) if args.key is not None or args.keys_file else None,
         key_prefix=args.key_prefix,
         where=tuple(args.where),

@@ -24,6 +24,8 @@ class Prices:
     write_request_units_million: float
     export_gb: float
     write_requests_thousand: float
+    import_gb: float = 0.15
+    restore_gb: float = 0.15
 
     def over_limit(self, usd: float, max_usd: float | None) -> str | None:
         """What to say when something costs more than a limit; None when it does not."""
@@ -46,13 +48,19 @@ def load_prices(file: Path | None = None) -> Prices:
         return Prices(
             str(document["as_of"]), str(document["region"]), _price(document["dynamodb"], "read_request_units_million"),
             _price(document["dynamodb"], "write_request_units_million"), _price(document["dynamodb"], "export_gb"),
-            _price(document["s3"], "write_requests_thousand"),
+            _price(document["s3"], "write_requests_thousand"), _later(document["dynamodb"], "import_gb"),
+            _later(document["dynamodb"], "restore_gb"),
         )  # fmt: skip
     except OSError as error:
         raise BadInputError(what, f"the file cannot be read ({error.strerror})", f"correct {VARIABLE}") from None
     except (yaml.YAMLError, KeyError, TypeError, ValueError) as error:
         why = f"{error} is missing" if isinstance(error, KeyError) else str(error)
         raise BadInputError(what, why, f"begin with a copy of {FILE.name}") from None
+
+
+def _later(group: dict[str, Any], name: str) -> float:
+    """A price that files of earlier versions lack."""
+    return _price({name: getattr(Prices, name)} | group, name)
 
 
 def _price(group: dict[str, Any], name: str) -> float:

@@ -22,6 +22,7 @@ from tablekeep.engine.items.canonical import parse_item
 from tablekeep.engine.items.hashing import MODULUS, ContentHash, item_hash
 from tablekeep.engine.prices import Prices
 from tablekeep.engine.progress import Progress
+from tablekeep.engine.restore.paths import choose_path
 from tablekeep.engine.restore.request import RestoreRequest
 from tablekeep.engine.restore.selection import Selection, select
 from tablekeep.engine.restore.source import ChainSource, SetSource, Source, chain_until, settings_of
@@ -46,7 +47,7 @@ class RestorePlan:
     :ivar raw_bytes: of the items' canonical text, about what DynamoDB will store.
     :ivar write_units: at least so many write request units, before indexes; an estimate from the mean item.
     :ivar indexes: global secondary indexes, made one after the other when the items are there.
-    :ivar usd: for the write units, on demand; a new table has the source's billing, and provisioned capacity is paid by the hour.
+    :ivar usd: of the path, writes on demand; a new table has the source's billing, and provisioned capacity is paid by the hour.
     :ivar settings: that will be set. :ivar not_restored: what the table will lack, why, and the command for it.
     :ivar ttl_attribute: by which items expire; `ttl_expired`: items that have expired by now; `ttl_on`: whether expiry is switched on.
     :ivar seconds: how long it may take, reckoned from `seconds_from`; None when nothing is known. :ivar notes: to be read before.
@@ -171,8 +172,8 @@ def plan_restore(
     new = request.mode == "new"
     to_be_set = plan_settings(settings, target.as_created(), ttl=request.ttl, skip=request.skip_settings)
     units = write_units(items, raw_bytes)
-    usd = round(units / 1e6 * prices.write_request_units_million, 6)
-    if over := prices.over_limit(usd, request.max_usd):
+    path = choose_path(request, source, settings, target, raw_bytes, units, prices)
+    if over := prices.over_limit(path.usd, request.max_usd):
         raise BadInputError(
             f"restoring to the table {request.to_table}", over, "raise the limit, or restore a smaller backup"
         )
@@ -192,16 +193,16 @@ def plan_restore(
         region=target.region,
         mode=request.mode,
         target_id=target.there.table_id if target.there else None,
-        path="conditional-put" if request.mode in ("missing-only", "overwrite-listed-keys") else "batch-write",
-        path_why="one write an item, which tells what is there" if not new else "works for every table and every item",
+        path=path.name,
+        path_why=path.why,
         selection=selection.as_dict(),
         items=items,
         exact=exact,
         content=content if exact else None,
         raw_bytes=raw_bytes,
-        write_units=units,
+        write_units=units if path.writes else 0,
         max_wcu=request.max_wcu,
-        usd=usd,
+        usd=path.usd,
         prices_as_of=prices.as_of,
         key=tuple(source.full.key_names),
         indexes=settings.global_indexes if new else (),

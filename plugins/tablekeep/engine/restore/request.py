@@ -18,6 +18,9 @@ Mode = Literal["new", "empty", "missing-only", "overwrite-listed-keys"]
 """new: the table must not exist · empty: it exists and holds nothing · missing-only: only items whose key is not there, each by a
 conditional write · overwrite-listed-keys: the items whose keys are listed, whatever is there now; what was there is kept."""
 MODES: tuple[str, ...] = get_args(Mode)
+Path = Literal["auto", "batch-write", "import-table", "pitr"]
+"""How a new table gets its items, see `paths`."""
+PATHS: tuple[str, ...] = get_args(Path)
 
 
 @dataclass(frozen=True)
@@ -38,6 +41,7 @@ class RestoreRequest:
     shelf: Shelf | None = None
     as_of: datetime | None = None
     mode: Mode = "new"
+    path: Path = "auto"
     keys: tuple[str, ...] | None = None
     key_prefix: str | None = None
     where: tuple[str, ...] = ()
@@ -63,6 +67,8 @@ class RestoreRequest:
             )
         if self.mode not in MODES:
             raise BadInputError(what, f"there is no mode {self.mode}", f"choose one of {', '.join(MODES)}")
+        if self.path not in PATHS:
+            raise BadInputError(what, f"there is no path {self.path}", f"choose one of {', '.join(PATHS)}")
         if self.mode == "overwrite-listed-keys" and self.keys is None:
             raise BadInputError(
                 what, "the mode overwrite-listed-keys needs the keys", "list them with --key or --keys-file"

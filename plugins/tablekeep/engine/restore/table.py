@@ -13,6 +13,7 @@ from tablekeep.engine.dynamodb.settings import read_settings
 from tablekeep.engine.dynamodb.tables import CreatedTable, add_indexes, create_table
 from tablekeep.engine.dynamodb.write import BatchWriter
 from tablekeep.engine.errors import BadInputError, IntegrityError
+from tablekeep.engine.items.hashing import ContentHash
 from tablekeep.engine.prices import Prices, load_prices
 from tablekeep.engine.progress import Progress
 from tablekeep.engine.restore.existing import ConditionalWriter, keep_present
@@ -22,8 +23,9 @@ from tablekeep.engine.restore.proof import prove as prove_restore
 from tablekeep.engine.restore.report import RestoreReport
 from tablekeep.engine.restore.request import RestoreRequest
 from tablekeep.engine.restore.selection import select
+from tablekeep.engine.restore.service import clear_stage, import_table, restore_to_point_in_time, stage, stage_prefix
 from tablekeep.engine.restore.source import Source, settings_of
-from tablekeep.engine.restore.state import Progressing, RestoreState, resumable
+from tablekeep.engine.restore.state import Loaded, Progressing, RestoreState, resumable
 from tablekeep.engine.restore.targets import Target
 
 
@@ -81,6 +83,7 @@ class _Restore:
         self._clock, self._progress, self._actor, self._run, self._state = clock, progress, actor, run, state
         self._phases: dict[str, float] = {}
         self._at = clock.monotonic()
+        self._replaced = (0, "")
 
     def carry_out(
         self, source: Source, plan_hash: str | None, prices: Prices, tags: dict[str, str], prove: bool, began: float
@@ -91,7 +94,11 @@ class _Restore:
         prepared, at = self._prepared(source, plan_hash, prices)
         plan, settings = prepared.plan, prepared.settings
         self._lap("find")
-        created = self._table(prepared, at, tags)
+        created = (
+            self._by_service(prepared, at, tags)
+            if plan.path in ("import-table", "pitr")
+            else self._table(prepared, at, tags)
+        )
         report = RestoreReport(
             plan.backup,
             plan.to_table,
@@ -103,7 +110,9 @@ class _Restore:
             phases=self._phases,
         )
         report.resumed = len(at.units)
-        self._load(prepared, at, report)
+        if plan.path not in ("import-table", "pitr"):
+            self._load(prepared, at)
+        self._tell_load(plan, at, report)
         if plan.mode == "new":
             self._progress.phase("indexes")
             report.indexes = list(
@@ -158,7 +167,7 @@ class _Restore:
 
     def _is_there(self, state: Progressing, plan: RestorePlan) -> bool:
         """Whether the table of an unfinished try is still there: one to be made may be gone, and then the restore begins anew."""
-        if plan.mode != "new":
+        if plan.mode != "new" or plan.path in ("import-table", "pitr"):  # of the service's own the table carries no token yet
             return True
         try:
             found = read_settings(self._clients, plan.to_table)
@@ -177,7 +186,25 @@ class _Restore:
         self._lap("create")
         return created
 
-    def _load(self, prepared: Prepared, at: Progressing, report: RestoreReport) -> None:
+    def _by_service(self, prepared: Prepared, at: Progressing, tags: dict[str, str]) -> CreatedTable:
+        plan = prepared.plan
+        common: dict[str, Any] = {
+            "clients": self._clients, "clock": self._clock, "progress": self._progress, "run": self._run, "token": at.token, "tags": tags
+        }  # fmt: skip
+        if plan.path == "pitr":
+            created = restore_to_point_in_time(prepared, **common)
+            assert plan.content
+            at.loaded = Loaded(plan.items, plan.items, total=ContentHash.parse(plan.content).total)
+        else:
+            prefix = stage_prefix(prepared, at.token)
+            at.loaded = stage(prepared, prefix, self._progress)
+            self._lap("stage")
+            created = import_table(prepared, prefix, **common)
+            clear_stage(prepared.source.store, prefix)
+        self._lap("load")
+        return created
+
+    def _load(self, prepared: Prepared, at: Progressing) -> None:
         plan, source = prepared.plan, prepared.source
         self._progress.phase("load", plan.items)
 
@@ -188,13 +215,17 @@ class _Restore:
                 self._state.save(at)
 
         if plan.mode == "overwrite-listed-keys":
-            report.replaced, report.replaced_at = keep_present(self._clients, prepared, self._clock)
+            self._replaced = keep_present(self._clients, prepared, self._clock)
         with source:
             load_items(
                 source, prepared.selection, plan.to_table, clients=self._clients, clock=self._clock, progress=self._progress,
                 max_wcu=self._request.max_wcu, done=tuple(at.units), kept=kept, writer=_writer_for(plan.mode, plan.key[0]),
             )  # fmt: skip
+        self._lap("load")
+
+    def _tell_load(self, plan: RestorePlan, at: Progressing, report: RestoreReport) -> None:
         loaded = at.loaded
+        report.replaced, report.replaced_at = self._replaced
         report.items, report.written, report.equal, report.kept = (
             loaded.items,
             loaded.written,
@@ -208,7 +239,6 @@ class _Restore:
                 f"the items that were read have the content hash {report.content_hash}, and {plan.content} was planned",
                 "verify the backup with level full; do not use the table",
             )
-        self._lap("load")
 
     def _settings(self, prepared: Prepared, created: CreatedTable, report: RestoreReport) -> None:
         self._progress.phase("settings")

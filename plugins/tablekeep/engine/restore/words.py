@@ -25,7 +25,7 @@ def plan_lines(plan: RestorePlan) -> list[tuple[str, str]]:
         ("how", f"{plan.path}: {plan.path_why}"),
         (
             "cost",
-            f"{plan.usd:,.4f} dollars for about {plan.write_units:,} write units (on demand, {plan.prices_as_of}); indexes cost more",
+            _cost(plan),
         ),
         ("time", f"{'not known' if plan.seconds is None else duration(plan.seconds)}: {plan.seconds_from}"),
     ]
@@ -76,3 +76,9 @@ def duration(seconds: float) -> str:
         return f"about {seconds:.1f} s"
     minutes = round(seconds / 60)
     return f"about {minutes} min" if minutes < 60 else f"about {minutes // 60} h {minutes % 60} min"
+
+
+def _cost(plan: RestorePlan) -> str:
+    if not plan.write_units:
+        return f"{plan.usd:,.4f} dollars (prices of {plan.prices_as_of}), no write capacity"
+    return f"{plan.usd:,.4f} dollars for about {plan.write_units:,} write units (on demand, {plan.prices_as_of}); indexes cost more"
