@@ -33,6 +33,7 @@ VERBS = (
     "show",
     "verify",
     "restore",
+    "undo",
     "compare",
     "copy",
     "drill",

@@ -242,17 +242,17 @@ class WireClient:
             consumed=sum(part.CapacityUnits for part in answer.ConsumedCapacity),
         )
 
-    def put(self, table: str, item: bytes, *, absent: str | None = None) -> PutAnswer:
+    def put(self, table: str, item: bytes, *, absent: str | None = None, condition: bytes = b"") -> PutAnswer:
         """Puts one item.
 
         :param item: its wire JSON. :param absent: name of the partition key: only where no item has the item's key.
+        :param condition: members of the request that make another condition, with a comma before each.
         """
-        condition = b',"ReturnValues":"ALL_OLD"'
+        told = b',"ReturnValuesOnConditionCheckFailure":"ALL_OLD"'
         if absent is not None:
-            condition = (
-                b',"ConditionExpression":"attribute_not_exists(#k)","ExpressionAttributeNames":{"#k":%b}'
-                b',"ReturnValuesOnConditionCheckFailure":"ALL_OLD"' % _text(absent)
-            )
+            names = b'"ExpressionAttributeNames":{"#k":%b}' % _text(absent)
+            condition = b',"ConditionExpression":"attribute_not_exists(#k)",' + names
+        condition = condition + told if condition else b',"ReturnValues":"ALL_OLD"'
         request = b'{"TableName":%b,"Item":%b,"ReturnConsumedCapacity":"TOTAL"%b}' % (_text(table), item, condition)
         what = f"writing an item to table {table}"
         try:

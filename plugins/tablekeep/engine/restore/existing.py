@@ -1,8 +1,8 @@
 """Writing to a table that holds items: one conditional write an item, which tells what is there; and the proof by reading back."""
 
 import time
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Callable, Iterable
+from typing import Any, TypeVar
 
 from tablekeep.engine.clients import SessionClients
 from tablekeep.engine.clock import Clock, SystemClock
@@ -13,6 +13,8 @@ from tablekeep.engine.errors import ThrottledError, TransientError
 from tablekeep.engine.items.canonical import canonical_item, canonical_key, parse_item
 from tablekeep.engine.progress import Progress
 from tablekeep.engine.restore.plan import Prepared
+
+T = TypeVar("T")
 
 
 class ConditionalWriter(BatchWriter):
@@ -93,16 +95,22 @@ def read_back(
     return found
 
 
+def patiently(what: str, call: Callable[[], T]) -> T:
+    """The call's answer, tried again while it is throttled or lost, until nothing has moved for long."""
+    backoff = Backoff(what, SystemClock())
+    while True:
+        try:
+            return call()
+        except TransientError as error:
+            time.sleep(backoff.delay(error))
+
+
 def get_items(wire: WireClient, table: str, key_names: list[str], keys: list[bytes]) -> dict[bytes, bytes]:
     """Canonical key → canonical item, of those that the table holds; at most 100 keys."""
     there: dict[bytes, bytes] = {}
     left, backoff = keys, Backoff(f"reading keys of table {table}", SystemClock())
     while left:
-        try:
-            answer = wire.batch_get(table, left)
-        except TransientError as error:
-            time.sleep(backoff.delay(error))
-            continue
+        answer = patiently(f"reading keys of table {table}", lambda left=left: wire.batch_get(table, left))  # type: ignore[misc]
         for raw in answer.items:
             item = parse_item(raw)
             there[canonical_key(item, key_names)] = canonical_item(item)

@@ -167,7 +167,10 @@ class _Restore:
 
     def _is_there(self, state: Progressing, plan: RestorePlan) -> bool:
         """Whether the table of an unfinished try is still there: one to be made may be gone, and then the restore begins anew."""
-        if plan.mode != "new" or plan.path in ("import-table", "pitr"):  # of the service's own the table carries no token yet
+        if plan.mode != "new" or plan.path in (
+            "import-table",
+            "pitr",
+        ):  # of the service's own the table carries no token yet
             return True
         try:
             found = read_settings(self._clients, plan.to_table)
