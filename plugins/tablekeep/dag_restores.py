@@ -25,6 +25,7 @@ def restore_dag(pipeline: Pipeline) -> DAG:
         "to_table": "{{ params.to_table }}",
         "as_of": "{{ params.as_of or '' }}",
         "mode": "{{ params.mode }}",
+        "path": "{{ params.path }}",
         "keys": "{{ (params['keys'] or []) | tojson }}",
         "key_prefix": "{{ params.key_prefix or '' }}",
         "where": "{{ (params.where or []) | tojson }}",
@@ -94,6 +95,12 @@ def _params(pipeline: Pipeline) -> dict[str, Param]:
             description="new: the table must not exist. empty: it exists and holds nothing. missing-only: puts back items whose key is "
             "gone, overwrites nothing. overwrite-listed-keys: puts the items of the listed keys, whatever is there.",
         ),
+        "path": Param(
+            "auto",
+            enum=["auto", "batch-write", "import-table", "pitr"],
+            title="Path",
+            description="How a new table gets its items. auto: by size and cost; the plan says which and why.",
+        ),
         "keys": Param(
             None, title="Keys", description='Only these items: a key a line, {"pk": "a", "sk": 1}.', **_LINES
         ),
@@ -128,6 +135,7 @@ def drill_dag(pipeline: Pipeline) -> DAG:
             choose=drill.choose,
             within_seconds=drill.within.total_seconds() if drill.within else None,
             percent=drill.percent,
+            path=drill.path,
             checks=[check.model_dump() for check in drill.checks],
             rto_seconds=rto.total_seconds() if rto else None,
             rpo_seconds=rpo.total_seconds() if rpo else None,

@@ -17,6 +17,7 @@ from tablekeep.engine.drills.drill import DrillRequest, run_drill
 from tablekeep.engine.drills.page import seconds_text
 from tablekeep.engine.drills.report import Objectives
 from tablekeep.engine.errors import BadInputError
+from tablekeep.engine.restore.request import PATHS
 
 HELP = "rehearse a restore: a backup to a scratch table, proof, RTO and RPO, teardown, report"
 
@@ -50,6 +51,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--percent", type=float, metavar="N", help="only so much of the backup, in whole parts at random"
     )
+    parser.add_argument("--path", choices=PATHS, help="how the scratch table gets its items (default: the pipeline's, else auto)")
     add_connection_option(parser)
 
 
@@ -77,7 +79,7 @@ def run(args: argparse.Namespace, context: Context) -> Outcome:
             context, args, drill.aws_conn_id or pipeline.aws_conn_id, drill.region or pipeline.region
         )
     given = {
-        "choose": args.choose, "within": timedelta(seconds=within) if within else None, "percent": args.percent,
+        "choose": args.choose, "within": timedelta(seconds=within) if within else None, "percent": args.percent, "path": args.path,
         "max_wcu": args.max_wcu, "objectives": Objectives(rto or request.objectives.rto_seconds, rpo or request.objectives.rpo_seconds),
     }  # fmt: skip
     report = run_drill(
@@ -92,7 +94,7 @@ def drill_request(pipeline: Pipeline) -> DrillRequest:
     drill = pipeline.drill or Drill()
     rto, rpo = drill.objectives.rto, drill.objectives.rpo
     return DrillRequest(
-        pipeline.backup.to, pipeline.table, drill.choose, drill.within, drill.percent,
+        pipeline.backup.to, pipeline.table, drill.choose, drill.within, drill.percent, drill.path,
         Objectives(rto.total_seconds() if rto else None, rpo.total_seconds() if rpo else None), drill.max_wcu,
         pipeline.limits.max_usd if pipeline.limits else None, tuple(Check(one.name, one.sql, one.python) for one in drill.checks),
     )  # fmt: skip

@@ -14,7 +14,8 @@ class RestoreDrillOperator(TablekeepOperator):
     page for people, is linked on the task either way.
 
     :param table: the table whose backups are drilled. :param to: the root of the backups.
-    :param choose, within_seconds, percent: which backup, and how much of it. :param checks: of the team: `{"name", "sql", "python"}`.
+    :param choose, within_seconds, percent, path: which backup, how much of it, and how it is restored.
+    :param checks: of the team: `{"name", "sql", "python"}`.
     :param rto_seconds, rpo_seconds: objectives. :param max_wcu: write capacity units a second. :param max_usd: of one drill.
     :param target_aws_conn_id, target_region_name: where the scratch table is made; default where the table is.
     :param notify: an SNS topic that is told of a drill that did not pass.
@@ -31,6 +32,7 @@ class RestoreDrillOperator(TablekeepOperator):
         choose: str = "latest",
         within_seconds: float | None = None,
         percent: float | None = None,
+        path: str = "auto",
         checks: Sequence[Mapping[str, str | None]] = (),
         rto_seconds: float | None = None,
         rpo_seconds: float | None = None,
@@ -43,7 +45,7 @@ class RestoreDrillOperator(TablekeepOperator):
     ) -> None:
         super().__init__(**more)
         self.table, self.to = table, to
-        self.choose, self.within_seconds, self.percent = choose, within_seconds, percent
+        self.choose, self.within_seconds, self.percent, self.path = choose, within_seconds, percent, path
         self.checks = [dict(check) for check in checks]
         self.rto_seconds, self.rpo_seconds = rto_seconds, rpo_seconds
         self.max_wcu, self.max_usd = max_wcu, max_usd
@@ -83,9 +85,17 @@ class RestoreDrillOperator(TablekeepOperator):
         from tablekeep.engine.drills.report import Objectives
 
         return DrillRequest(
-            self.to, self.table, self.choose, timedelta(seconds=self.within_seconds) if self.within_seconds else None, self.percent,  # type: ignore[arg-type]
-            Objectives(self.rto_seconds, self.rpo_seconds), self.max_wcu, self.max_usd, tuple(Check(**check) for check in self.checks),  # type: ignore[arg-type]
-        )  # fmt: skip
+            self.to,
+            self.table,
+            choose=self.choose,  # type: ignore[arg-type]
+            within=timedelta(seconds=self.within_seconds) if self.within_seconds else None,
+            percent=self.percent,
+            path=self.path,  # type: ignore[arg-type]
+            objectives=Objectives(self.rto_seconds, self.rpo_seconds),
+            max_wcu=self.max_wcu,
+            max_usd=self.max_usd,
+            checks=tuple(Check(**check) for check in self.checks),  # type: ignore[arg-type]
+        )
 
     def _target(self) -> Any:
         return clients_for(self.target_aws_conn_id or self.aws_conn_id, self.target_region_name or self.region_name)

@@ -14,14 +14,14 @@ class _Restoring(TablekeepOperator):
 
     :param to_table: the table. :param table: whose backups lie under `to`, the newest verified of which is taken without `backup`.
     :param as_of: instead of a backup: the newest state no later than this (ISO 8601, UTC), increments folded in.
-    :param mode, keys, key_prefix, where, max_wcu, ttl: see `RestoreRequest`; `keys` and `where` also as JSON text.
+    :param mode, path, keys, key_prefix, where, max_wcu, ttl: see `RestoreRequest`; `keys` and `where` also as JSON text.
     :param patterns_refused: names to which nothing is restored. :param accounts: the only ones to which is restored.
     :param max_usd: of one restore.
     :param target_aws_conn_id, target_region_name: where the table is; default where the backed-up table is.
     """
 
     template_fields: Sequence[str] = (
-        "to_table", "backup", "table", "to", "as_of", "mode", "keys", "key_prefix", "where", "max_wcu", "ttl",
+        "to_table", "backup", "table", "to", "as_of", "mode", "path", "keys", "key_prefix", "where", "max_wcu", "ttl",
         *TablekeepOperator.template_fields,
     )  # fmt: skip
 
@@ -34,6 +34,7 @@ class _Restoring(TablekeepOperator):
         backup: str | None = None,
         as_of: str | None = None,
         mode: str = "new",
+        path: str = "auto",
         keys: str | Sequence[str] | None = None,
         key_prefix: str | None = None,
         where: str | Sequence[str] = (),
@@ -48,7 +49,8 @@ class _Restoring(TablekeepOperator):
     ) -> None:
         super().__init__(**more)
         self.to_table, self.table, self.to, self.backup = to_table, table, to, backup
-        self.as_of, self.mode, self.keys, self.key_prefix, self.where = as_of, mode, keys, key_prefix, where
+        self.as_of, self.mode, self.path = as_of, mode, path
+        self.keys, self.key_prefix, self.where = keys, key_prefix, where
         self.max_wcu, self.ttl = max_wcu, ttl
         self.patterns_refused, self.accounts, self.max_usd = list(patterns_refused), list(accounts), max_usd
         self.target_aws_conn_id = target_aws_conn_id
@@ -70,6 +72,7 @@ class _Restoring(TablekeepOperator):
             shelf=shelf_of(source, self.to, self.table),
             as_of=as_of,
             mode=self.mode,  # type: ignore[arg-type]
+            path=self.path,  # type: ignore[arg-type]
             keys=keys or None,
             key_prefix=self.key_prefix or None,
             where=where,

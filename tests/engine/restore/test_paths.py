@@ -169,3 +169,19 @@ def test_the_best_path_is_chosen_and_said(backup: str, local_aws: Any, monkeypat
 def test_a_path_that_cannot_be_taken_is_refused(backup: str, more: dict[str, Any], why: str) -> None:
     with pytest.raises(BadInputError, match=why):
         restore(**{"to_table": "again", "backup": backup} | more)
+
+
+def test_a_drill_of_the_services_recovery_is_proved_by_the_backup(local_aws: Any, clock: StandingClock) -> None:
+    from tablekeep.engine.drills.drill import DrillRequest, run_drill
+    from tests.tables import ROOT
+
+    clock.set(NIGHT + timedelta(minutes=10))
+    export("orders", engine="pitr", clock=clock, as_of=clock.now())
+    common: dict[str, Any] = {"clients": clients(), "clock": clock, "progress": NoProgress(), "actor": "t", "run": "t"}
+    report = run_drill(DrillRequest(ROOT, "orders", path="pitr"), **common)
+    assert report.passed, report.problems
+    assert report.items == 40
+    assert local_aws.client("dynamodb").list_tables()["TableNames"] == ["orders"]
+    export("orders", clock=clock)
+    with pytest.raises(BadInputError, match="the backup is a scan"):
+        run_drill(DrillRequest(ROOT, "orders", path="pitr"), **common)

@@ -245,6 +245,8 @@ class Drill(_Model):
     """random and oldest choose among backups no older than this."""
     scope: Annotated[Percent, Field(examples=["10%"])] | Literal["full"] = "full"
     """full: all items. A share: whole parts, at random, that hold so much at least; the time of all items is predicted from them."""
+    path: Literal["auto", "batch-write", "import-table", "pitr"] = "auto"
+    """How the scratch table gets its items; pitr drills the service's own recovery, and the backup (of engine pitr) proves it."""
     objectives: Objectives = Objectives()
     """A drill that misses them is red."""
     checks: list[DrillCheck] = []

@@ -17,12 +17,12 @@ from tablekeep.engine.drills.choice import Choose, choose, choose_parts, find_sh
 from tablekeep.engine.drills.page import drill_page
 from tablekeep.engine.drills.report import DrillReport, Objectives, history, judge, predicted
 from tablekeep.engine.drills.scratch import scratch_name, scratch_tags, sweep, tear_down
-from tablekeep.engine.errors import BadInputError, IntegrityError, TablekeepError
+from tablekeep.engine.errors import IntegrityError, TablekeepError
 from tablekeep.engine.names import check_table_name, parse_s3
 from tablekeep.engine.prices import Prices, load_prices
 from tablekeep.engine.progress import Progress
-from tablekeep.engine.restore.plan import write_units
-from tablekeep.engine.restore.request import RestoreRequest
+from tablekeep.engine.restore.plan import plan_restore
+from tablekeep.engine.restore.request import Path, RestoreRequest
 from tablekeep.engine.restore.table import restore_table
 
 NOT_EXERCISED = (
@@ -38,6 +38,7 @@ class DrillRequest:
 
     :ivar backups: the root of the backups, `s3://bucket/prefix`. :ivar choose, within: see `choice.choose`.
     :ivar percent: so much of the backup at least, in whole parts; all of it when not given.
+    :ivar path: how the scratch table gets its items: with `pitr` the service's own recovery is drilled, and the backup proves it.
     :ivar max_wcu: write capacity units a second. :ivar max_usd: the money that loading the scratch table may cost.
     """
 
@@ -46,6 +47,7 @@ class DrillRequest:
     choose: Choose = "latest"
     within: timedelta | None = None
     percent: float | None = None
+    path: Path = "auto"
     objectives: Objectives = field(default_factory=Objectives)
     max_wcu: float | None = None
     max_usd: float | None = None
@@ -97,8 +99,11 @@ class _Drill:
         chosen = choose(self._store, shelf, request.choose, request.within, clock)
         manifest, found = chosen.manifest, clock.monotonic() - began
         parts = choose_parts(manifest, request.percent, clock)
-        self._check_money(manifest, parts, prices)
         scratch = scratch_name(request.table, self._run)
+        restoring = RestoreRequest(
+            scratch, manifest.uri, path=request.path, parts=parts, max_wcu=request.max_wcu, skip_settings=NOT_EXERCISED,
+            max_usd=request.max_usd,
+        )  # fmt: skip
         report = DrillReport(
             request.table, manifest.uri, chosen.words, scratch, utc_text(started), as_of=utc_text(manifest.as_of),
             all_items=manifest.items, today_items=chosen.newest_items,
@@ -111,8 +116,9 @@ class _Drill:
         self._progress.phase("sweep")
         report.swept = [one.as_dict() for one in sweep(self._clients, clock)]
         tear_down(self._clients, scratch, self._run, clock)  # what a try of this run that was killed has left
+        self._plan(restoring, prices)
         try:
-            self._restore(report, manifest, parts, found, prices)
+            self._restore(report, manifest, restoring, found, prices)
         except TablekeepError as error:
             report.problems.append(str(error))
         finally:
@@ -123,23 +129,19 @@ class _Drill:
         self._keep(report, shelf, manifest)
         return report
 
-    def _check_money(self, manifest: Manifest, parts: tuple[str, ...] | None, prices: Prices) -> None:
-        wanted = [one for one in manifest.parts if parts is None or one.name in parts]
-        units = write_units(sum(one.rows for one in wanted), sum(one.raw_bytes for one in wanted))
-        if over := prices.over_limit(units / 1e6 * prices.write_request_units_million, self._request.max_usd):
-            raise BadInputError(f"drilling {manifest.uri}", over, "raise the limit, or drill a sample")
+    def _plan(self, restoring: RestoreRequest, prices: Prices) -> None:
+        """:raises BadInputError: what cannot be done, or costs too much, is said before anything is made."""
+        given = {"clients": self._clients, "backup_clients": self._backup_clients, "clock": self._clock, "progress": self._progress}
+        plan_restore(restoring, **given, prices=prices)  # type: ignore[arg-type]
 
     def _restore(
-        self, report: DrillReport, manifest: Manifest, parts: tuple[str, ...] | None, found: float, prices: Prices
+        self, report: DrillReport, manifest: Manifest, restoring: RestoreRequest, found: float, prices: Prices
     ) -> None:
         clock, began = self._clock, self._clock.monotonic()
         opened = BackupSet(self._store, manifest)
         looked = verify_set(opened, "list", clock=clock, progress=self._progress)
         report.problems += looked.problems
         report.phases = {"find": round(found, 3), "verify": round(clock.monotonic() - began, 3)}
-        restoring = RestoreRequest(
-            report.scratch_table, manifest.uri, parts=parts, max_wcu=self._request.max_wcu, skip_settings=NOT_EXERCISED
-        )
         try:
             restored = restore_table(
                 restoring, clients=self._clients, clock=clock, progress=self._progress, actor=self._actor, run=self._run,

@@ -165,7 +165,7 @@ def _steps(settings: TableSettings, target: CreatedTable) -> Iterator[Step]:
         yield _updated(
             "on-demand-limits", "on-demand throughput limits", target, "on_demand_throughput", OnDemandThroughput=limits
         )
-    if warm := _raised_warm_throughput(settings):
+    if warm := raised_warm_throughput(settings):
         yield _updated("warm-throughput", "warm throughput", target, "warm_throughput", WarmThroughput=warm)
     yield from _scaling(settings, target)
     if view := settings.stream_view:
@@ -230,7 +230,7 @@ FRESH = {"ReadUnitsPerSecond": 12_000, "WriteUnitsPerSecond": 4_000}
 """What a new table on demand is prepared for (Developer Guide, "Warm throughput"); a provisioned one for its capacity."""
 
 
-def _raised_warm_throughput(settings: TableSettings) -> dict[str, Any]:
+def raised_warm_throughput(settings: TableSettings) -> dict[str, Any]:
     """Warm throughput beyond what a new table has by itself."""
     fresh = FRESH if settings.capacity is None else dict(zip(FRESH, settings.capacity, strict=True))
     warm = warm_throughput(settings.description)
