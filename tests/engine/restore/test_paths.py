@@ -182,6 +182,7 @@ def test_a_drill_of_the_services_recovery_is_proved_by_the_backup(local_aws: Any
     assert report.passed, report.problems
     assert report.items == 40
     assert local_aws.client("dynamodb").list_tables()["TableNames"] == ["orders"]
+    clock.set(NIGHT + timedelta(minutes=20))
     export("orders", clock=clock)
     with pytest.raises(BadInputError, match="the backup is a scan"):
         run_drill(DrillRequest(ROOT, "orders", path="pitr"), **common)
