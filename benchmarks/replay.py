@@ -107,7 +107,8 @@ def scan_answer(page: tuple[int, bytes], following: int | None) -> bytes:
 def description(count: int, name: str = "orders") -> bytes:
     """The answer to DescribeTable."""
     table = {
-        "TableName": name, "TableArn": ARN.replace("orders", name), "TableId": "0a0b0c0d-0000-4000-8000-000000000000", "TableStatus": "ACTIVE",
+        "TableName": name, "TableArn": ARN.replace("orders", name),
+        "TableId": "0a0b0c0d-0000-4000-8000-000000000000", "TableStatus": "ACTIVE",
         "ItemCount": count, "TableSizeBytes": 1, "CreationDateTime": 1700000000.0,
         "BillingModeSummary": {"BillingMode": "PAY_PER_REQUEST"},
         "ProvisionedThroughput": {"ReadCapacityUnits": 0, "WriteCapacityUnits": 0, "NumberOfDecreasesToday": 0},

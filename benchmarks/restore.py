@@ -128,17 +128,23 @@ def main() -> None:
                 print(f"  round {number + 1} of {chosen.rounds}: {client.name}", file=sys.stderr, flush=True)
     spread = chosen.large - chosen.small
     speed = {
-        one.name: spread / (best[one.name, chosen.large]["cpu"] - best[one.name, chosen.small]["cpu"]) for one in clients
+        one.name: spread / (best[one.name, chosen.large]["cpu"] - best[one.name, chosen.small]["cpu"])
+        for one in clients
     }
     base = speed.get(BOTO3.name)
-    print("## Restore\n\nSlope between", f"{chosen.small:,} and {chosen.large:,} items; best of {chosen.rounds}, interleaved.\n")
+    print(
+        "## Restore\n\nSlope between",
+        f"{chosen.small:,} and {chosen.large:,} items; best of {chosen.rounds}, interleaved.\n",
+    )
     print("| client | items per CPU second | of boto3's batch_writer | peak MB |\n|---|---|---|---|")
     for name, found_speed in speed.items():
         ratio = f"{found_speed / base:.2f}" if base else "–"
         print(f"| {name} | {found_speed:,.0f} | {ratio} | {best[name, chosen.large]['peak_mb']:.0f} |")
     if base and OURS.name in speed:
         ratio_found = speed[OURS.name] / base
-        print(f"\nTo be reached: 6 times boto3's batch_writer, 10 times if it can be had. Found: {ratio_found:.1f} times.")
+        print(
+            f"\nTo be reached: 6 times boto3's batch_writer, 10 times if it can be had. Found: {ratio_found:.1f} times."
+        )
 
 
 if __name__ == "__main__":

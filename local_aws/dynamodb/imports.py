@@ -65,19 +65,34 @@ class Imports:
         )  # fmt: skip
         table.items = OrderedItems(table.has_range_key)  # type: ignore[assignment]
         arn = f"{table.table_arn}/import/{int(self._now().timestamp() * 1000):014d}-{secrets.token_hex(4)}"
-        self._imports[arn] = self._load(account, table, body) | {"ImportArn": arn, "TableArn": table.table_arn, "TableId": table.table_id}
+        self._imports[arn] = self._load(account, table, body) | {
+            "ImportArn": arn,
+            "TableArn": table.table_arn,
+            "TableId": table.table_id,
+        }
         self._tokens[token] = (asked, arn)
         return msgspec.json.encode({"ImportTableDescription": self._imports[arn] | {"ImportStatus": "IN_PROGRESS"}})
 
     def _load(self, account: str, table: Any, body: dict[str, Any]) -> dict[str, Any]:
-        source, counts = body["S3BucketSource"], {"ProcessedItemCount": 0, "ImportedItemCount": 0, "ErrorCount": 0, "ProcessedSizeBytes": 0}
+        source, counts = (
+            body["S3BucketSource"],
+            {"ProcessedItemCount": 0, "ImportedItemCount": 0, "ErrorCount": 0, "ProcessedSizeBytes": 0},
+        )
         store, rules = s3_backends[account]["aws"], TableRules.of(table)
         try:
             keys, *_ = store.list_objects(
-                store.head_bucket(source["S3Bucket"]), prefix=source.get("S3KeyPrefix"), delimiter=None, marker=None, max_keys=None
+                store.head_bucket(source["S3Bucket"]),
+                prefix=source.get("S3KeyPrefix"),
+                delimiter=None,
+                marker=None,
+                max_keys=None,
             )
         except S3ClientError:
-            return counts | {"ImportStatus": "FAILED", "FailureCode": "S3NoSuchBucket", "FailureMessage": "The bucket does not exist"}
+            return counts | {
+                "ImportStatus": "FAILED",
+                "FailureCode": "S3NoSuchBucket",
+                "FailureMessage": "The bucket does not exist",
+            }
         for key in keys:
             content = gzip.decompress(key.value) if body.get("InputCompressionType") == "GZIP" else key.value
             counts["ProcessedSizeBytes"] += len(content)
@@ -88,12 +103,18 @@ class Imports:
                     stored = rules.item(item)
                     rules.put(stored)
                     wanted = {name: item[name] for name in rules.key_names}
-                    log_of(table).append(Write(self._now(), msgspec.json.encode(wanted, order="sorted"), None, msgspec.json.encode(item)))
+                    log_of(table).append(
+                        Write(self._now(), msgspec.json.encode(wanted, order="sorted"), None, msgspec.json.encode(item))
+                    )
                     counts["ImportedItemCount"] += 1
                 except (ServiceError, msgspec.DecodeError, KeyError):
                     counts["ErrorCount"] += 1
         if counts["ErrorCount"]:
-            return counts | {"ImportStatus": "FAILED", "FailureCode": "ItemValidationError", "FailureMessage": "Some items were refused"}
+            return counts | {
+                "ImportStatus": "FAILED",
+                "FailureCode": "ItemValidationError",
+                "FailureMessage": "Some items were refused",
+            }
         return counts | {"ImportStatus": "COMPLETED"}
 
     def _describe(self, environ: dict[str, Any], body: dict[str, Any]) -> bytes:

@@ -40,7 +40,9 @@ def _expire(backup: Backup) -> str:
     if backup.keep is None:
         return ""
     rules = ", ".join(f"{name} {count}" for name, count in backup.keep.model_dump().items() if count)
-    return f"| `expire` | deletes what is not kept ({rules}) | the lease is held by another run, or the bucket refuses |\n"
+    return (
+        f"| `expire` | deletes what is not kept ({rules}) | the lease is held by another run, or the bucket refuses |\n"
+    )
 
 
 def _how(backup: Backup, budget: str) -> str:
@@ -118,7 +120,11 @@ def restore_doc(pipeline: Pipeline) -> str:
     """For `restore__…`."""
     refused = ", ".join(f"`{one}`" for one in pipeline.restore.patterns_refused) or "none"
     people = pipeline.restore.people
-    who = f"One of {', '.join(people)} triggers it, another one approves it." if people else "Whoever may use this DAG may approve it."
+    who = (
+        f"One of {', '.join(people)} triggers it, another one approves it."
+        if people
+        else "Whoever may use this DAG may approve it."
+    )
     return f"""# Restore of `{pipeline.table}`
 
 Runs by hand only. {who}

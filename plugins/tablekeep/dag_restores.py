@@ -46,9 +46,7 @@ def restore_dag(pipeline: Pipeline) -> DAG:
         params=_params(pipeline),
         allowed_run_types=["manual"],
     ) as dag:
-        plan = PlanRestoreOperator(
-            task_id="plan", backup="{{ params.backup or '' }}", people=restore.people, **asked
-        )
+        plan = PlanRestoreOperator(task_id="plan", backup="{{ params.backup or '' }}", people=restore.people, **asked)
         approve = ApproveRestoreOperator(
             task_id="approve",
             subject=f"Restore of {pipeline.table} to {{{{ params.to_table }}}}",
@@ -108,7 +106,10 @@ def _params(pipeline: Pipeline) -> dict[str, Param]:
             None, type=["null", "string"], title="Key prefix", description="Only keys that begin so: customer=c-12."
         ),
         "where": Param(
-            None, title="Where", description='Only items for which all of it holds, a line each: status = "open".', **_LINES
+            None,
+            title="Where",
+            description='Only items for which all of it holds, a line each: status = "open".',
+            **_LINES,
         ),
         "max_wcu": Param(
             pipeline.restore.max_wcu,
@@ -117,7 +118,10 @@ def _params(pipeline: Pipeline) -> dict[str, Param]:
             description="Units a second; empty: no limit.",
         ),
         "ttl": Param(
-            False, type="boolean", title="Expiry", description="Switch TTL on at last: items that have expired will vanish."
+            False,
+            type="boolean",
+            title="Expiry",
+            description="Switch TTL on at last: items that have expired will vanish.",
         ),
     }
 

@@ -41,7 +41,9 @@ def test_some_items_to_a_table_and_to_a_file(backup: str, tmp_path: Path) -> Non
     done = tablekeep("restore", backup, "--to-table", "two", "--keys-file", str(keys), "--json")
     assert json.loads(done.stdout)["items"] == 2
     file = tmp_path / "paid.json.gz"
-    written = tablekeep("restore", backup, "--to-file", str(file), "--where", "paid = true", "--key-prefix", "pk=customer-2", "--json")
+    written = tablekeep(
+        "restore", backup, "--to-file", str(file), "--where", "paid = true", "--key-prefix", "pk=customer-2", "--json"
+    )
     assert written.returncode == 0, written.stderr
     lines = gzip.decompress(file.read_bytes()).splitlines()
     assert len(lines) == json.loads(written.stdout)["items"] == 3
@@ -70,7 +72,9 @@ def test_what_cannot_be_is_told_in_a_sentence(backup: str, more: tuple[str, ...]
 
 def test_the_list_tells_what_is_too_old_and_what_dynamodb_has(backup: str, local_aws: Any) -> None:
     database = local_aws.client("dynamodb")
-    database.update_continuous_backups(TableName="orders", PointInTimeRecoverySpecification={"PointInTimeRecoveryEnabled": True})
+    database.update_continuous_backups(
+        TableName="orders", PointInTimeRecoverySpecification={"PointInTimeRecoveryEnabled": True}
+    )
     database.create_backup(TableName="orders", BackupName="before-the-release")
     assert tablekeep("list", ROOT, "--quiet").returncode == 0
     missed = tablekeep("list", ROOT, "--rpo", "26h")

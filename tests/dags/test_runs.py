@@ -72,9 +72,16 @@ def test_a_night_from_the_table_to_the_database_and_the_drill(project: Any, dags
     assert clients().client("dynamodb").list_tables()["TableNames"] == ["orders"]
 
 
-def answered(monkeypatch: pytest.MonkeyPatch, by: str = "ben", option: str = "Approve", requester: str = "ana", **event: Any) -> None:
+def answered(
+    monkeypatch: pytest.MonkeyPatch, by: str = "ben", option: str = "Approve", requester: str = "ana", **event: Any
+) -> None:
     """The person's part: `dag.test` has nobody to ask. The answer is judged as Airflow would hand it over."""
-    given = {"chosen_options": [option], "params_input": {}, "responded_at": datetime.now(UTC), "responded_by_user": {"id": "7", "name": by}}
+    given = {
+        "chosen_options": [option],
+        "params_input": {},
+        "responded_at": datetime.now(UTC),
+        "responded_by_user": {"id": "7", "name": by},
+    }
     monkeypatch.setattr(
         ApproveRestoreOperator, "execute", lambda self, context: self.execute_complete(context, event or given)
     )
@@ -105,7 +112,9 @@ def test_a_restore_is_planned_approved_and_done(project: Any, dags: Any, monkeyp
     assert clients().client("dynamodb").scan(TableName="some")["Count"] == 1
     deleted = {"pk": {"S": "customer-1"}, "sk": {"N": "1"}}
     clients().client("dynamodb").delete_item(TableName="orders", Key=deleted)
-    back = dags()["restore__orders"].test(run_conf={"to_table": "orders", "mode": "missing-only"})  # anew: test() keeps params
+    back = dags()["restore__orders"].test(
+        run_conf={"to_table": "orders", "mode": "missing-only"}
+    )  # anew: test() keeps params
     assert state(back) == "success"
     assert "Item" in clients().client("dynamodb").get_item(TableName="orders", Key=deleted)
 
@@ -466,7 +475,9 @@ def told(local_aws: Any) -> Any:
     queue = sqs.create_queue(QueueName="ops")["QueueUrl"]
     arn = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
     sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn, Attributes={"RawMessageDelivery": "true"})
-    return lambda: [one["Body"] for one in sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10).get("Messages", [])]
+    return lambda: [
+        one["Body"] for one in sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10).get("Messages", [])
+    ]
 
 
 def test_a_drill_links_its_report_and_tells_when_it_fails(project: Any, dags: Any, pipelines: Any, told: Any) -> None:
@@ -489,12 +500,16 @@ def test_a_drill_links_its_report_and_tells_when_it_fails(project: Any, dags: An
     assert clients().client("dynamodb").list_tables()["TableNames"] == ["orders"]
 
 
-def test_a_plan_that_waits_is_told(project: Any, dags: Any, pipelines: Any, told: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_plan_that_waits_is_told(
+    project: Any, dags: Any, pipelines: Any, told: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     pipelines(orders=DRILLED)
     monkeypatch.setenv("AIRFLOW__API__BASE_URL", "http://airflow.example")
     answer = {"chosen_options": ["Approve"], "params_input": {}, "responded_by_user": {"id": "7", "name": "ben"}}
     monkeypatch.setattr(
-        ApprovalOperator, "execute", lambda self, context: self.execute_complete(context, answer | {"responded_at": datetime.now(UTC)})
+        ApprovalOperator,
+        "execute",
+        lambda self, context: self.execute_complete(context, answer | {"responded_at": datetime.now(UTC)}),
     )
     found = dags()
     found["backup__orders"].test()
@@ -504,7 +519,9 @@ def test_a_plan_that_waits_is_told(project: Any, dags: Any, pipelines: Any, told
     assert "| items | 40" in message
 
 
-def test_what_a_killed_drill_left_is_swept_by_its_own_run(project: Any, dags: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_a_killed_drill_left_is_swept_by_its_own_run(
+    project: Any, dags: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     found = dags()
     found["backup__orders"].test()
     monkeypatch.setattr("tablekeep.engine.drills.drill.tear_down", lambda *given: False)

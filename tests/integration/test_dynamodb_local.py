@@ -11,6 +11,7 @@ from tablekeep.engine.items.canonical import canonical_item
 from tablekeep.engine.items.hashing import ContentHash
 from tablekeep.engine.progress import NoProgress
 from tablekeep.engine.restore.compare import compare
+from tablekeep.engine.restore.request import RestoreRequest
 from tablekeep.engine.restore.table import restore_table
 from tests.tables import clients, export, make_bucket, make_table, orders
 
@@ -48,11 +49,10 @@ def test_dynamodb_local_and_the_stand_in_give_the_same_results(
     report = export("orders", segments=3)
     assert report.content_hash == str(expected)
     again = restore_table(
+        RestoreRequest("again", report.backup),
         clients=clients(),
         clock=SystemClock(),
         progress=NoProgress(),
-        backup=report.backup,
-        to_table="again",
         actor="t",
         run="t",
         reapply=False,

@@ -13,7 +13,9 @@ GOOD = [{"pk": {"S": f"a{n}"}, "n": {"N": "1.50"}} for n in range(3)]
 
 
 def imported(aws: Any, lines: list[Any], name: str = "again", token: str = "t1") -> dict[str, Any]:
-    body = gzip.compress("\n".join(json.dumps({"Item": one}) if isinstance(one, dict) else one for one in lines).encode())
+    body = gzip.compress(
+        "\n".join(json.dumps({"Item": one}) if isinstance(one, dict) else one for one in lines).encode()
+    )
     aws.client("s3").put_object(Bucket="source", Key="x/1.json.gz", Body=body)
     client = aws.client("dynamodb")
     started = client.import_table(

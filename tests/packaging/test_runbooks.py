@@ -31,7 +31,9 @@ def orders(local_aws: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> P
     make_bucket(local_aws, "acme-backups")
     create_and_load(local_aws.client("dynamodb"), "orders")
     backup = export("orders", to=ROOT, segments=2).backup
-    verify_backup(clients=clients(), clock=SystemClock(), progress=NoProgress(), backup=backup, level="full", actor="t", run="t")
+    verify_backup(
+        clients=clients(), clock=SystemClock(), progress=NoProgress(), backup=backup, level="full", actor="t", run="t"
+    )
     programs = tmp_path / "bin"
     programs.mkdir()
     for name, arguments in (("tablekeep", "-m tablekeep"), ("python3", "")):
@@ -47,7 +49,10 @@ def orders(local_aws: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> P
 def test_the_commands_run_as_they_are_written(name: str, orders: Path) -> None:
     found = blocks(name)
     assert found
-    database, keys = clients().client("dynamodb"), [{"customer": {"S": "c-000000"}, "order_no": {"N": str(100000 + n)}} for n in (0, 1)]
+    database, keys = (
+        clients().client("dynamodb"),
+        [{"customer": {"S": "c-000000"}, "order_no": {"N": str(100000 + n)}} for n in (0, 1)],
+    )
     if name in MENDS:
         database.delete_item(TableName="orders", Key=keys[1])
         database.put_item(TableName="orders", Item=keys[0] | {"total": {"N": "0"}})

@@ -51,7 +51,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--percent", type=float, metavar="N", help="only so much of the backup, in whole parts at random"
     )
-    parser.add_argument("--path", choices=PATHS, help="how the scratch table gets its items (default: the pipeline's, else auto)")
+    parser.add_argument(
+        "--path", choices=PATHS, help="how the scratch table gets its items (default: the pipeline's, else auto)"
+    )
     add_connection_option(parser)
 
 

@@ -4,7 +4,7 @@ import argparse
 import importlib
 from types import ModuleType
 
-from tablekeep.cli.command import Context, Outcome
+from tablekeep.cli.command import Context, Outcome, add_common_options
 
 HELP = "say what an export or a restore would do, take and cost, and what speaks against it; changes nothing"
 WHAT = {"export": "tablekeep.cli.plan_export", "restore": "tablekeep.cli.plan_restore"}
@@ -17,14 +17,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         sub = commands.add_parser(name, help=module.HELP, description=module.HELP)
         module.arguments(sub)
         sub.set_defaults(planned=module)
-        yield_common(sub)
-
-
-def yield_common(parser: argparse.ArgumentParser) -> None:
-    """The options that every command takes, also behind the second word."""
-    from tablekeep.cli.command import add_common_options
-
-    add_common_options(parser)
+        add_common_options(sub)
 
 
 def run(args: argparse.Namespace, context: Context) -> Outcome:

@@ -2,7 +2,9 @@
 
 import argparse
 import sys
+from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from tablekeep.cli.command import DONE, FAILED, UNVERIFIED, Context, Outcome
 from tablekeep.cli.output import print_pairs
@@ -136,7 +138,7 @@ def _lines(name: str) -> list[str]:
         ) from None
 
 
-def _time(text: str | None):  # type: ignore[no-untyped-def]
+def _time(text: str | None) -> datetime | None:
     try:
         return parse_utc(text) if text else None
     except ValueError as error:
@@ -208,7 +210,7 @@ def tell(outcome: Outcome) -> None:
     print_pairs(lines)
 
 
-def _counts(document: dict[str, int]) -> str:
+def _counts(document: dict[str, Any]) -> str:
     if document["mode"] in ("new", "empty"):
         return ""
     return f": {document['written']:,} written, {document['equal']:,} there already, {document['kept']:,} kept as they are in the table"

@@ -83,7 +83,13 @@ class ApproveRestoreOperator(ApprovalOperator):
 
         clients = clients_for(self.aws_conn_id, self.region_name)
         shelf = shelf_of(clients, self.to, self.table)
-        result = {"plan": self.plan_hash, "approved": approved, "requester": requester(context), "approver": approver, "why": why}
+        result = {
+            "plan": self.plan_hash,
+            "approved": approved,
+            "requester": requester(context),
+            "approver": approver,
+            "why": why,
+        }
         write_record(
             S3Store(clients, shelf.bucket), shelf, "approval", result, backup_id=None, actor=actor(context), run=run_name(context),
             clock=SystemClock(),

@@ -163,7 +163,9 @@ class ParquetToDynamoDBOperator(_Restoring):
         common = self.engine_arguments(context)
         source = common.pop("clients")
         if not self.plan_hash or self.plan_hash == "None":
-            raise BadInputError(f"restoring to the table {self.to_table}", "nobody has approved it", "trigger a new run")
+            raise BadInputError(
+                f"restoring to the table {self.to_table}", "nobody has approved it", "trigger a new run"
+            )
         try:
             report = restore_table(
                 self.request(source), clients=self.target(), backup_clients=source, plan_hash=self.plan_hash, **common

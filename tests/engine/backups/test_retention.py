@@ -52,7 +52,9 @@ def made(pattern: Manifest, hours: int, window_from: int | None = None) -> Manif
     location = SHELF.set(f"{as_of:%Y%m%dT%H%M%SZ}-{hours:08x}")
     window = Window(BEGIN + timedelta(hours=window_from), as_of, True) if window_from is not None else None
     moment = timedelta(minutes=1)
-    return dataclasses.replace(pattern, location=location, as_of=as_of, consistent=(as_of - moment, as_of + moment), window=window, parents=())
+    return dataclasses.replace(
+        pattern, location=location, as_of=as_of, consistent=(as_of - moment, as_of + moment), window=window, parents=()
+    )
 
 
 @st.composite
@@ -63,12 +65,19 @@ def histories(draw: Any) -> list[tuple[int, bool]]:
 
 
 keeps = st.builds(
-    Keep, daily=st.integers(1, 8), weekly=st.integers(0, 4), monthly=st.integers(0, 6), yearly=st.integers(0, 3), minimum=st.integers(1, 4)
+    Keep,
+    daily=st.integers(1, 8),
+    weekly=st.integers(0, 4),
+    monthly=st.integers(0, 6),
+    yearly=st.integers(0, 3),
+    minimum=st.integers(1, 4),
 )
 
 
 @given(histories(), keeps, st.data())
-def test_whatever_happened_what_must_stay_stays(pattern: Manifest, history: list[tuple[int, bool]], keep: Keep, data: Any) -> None:
+def test_whatever_happened_what_must_stay_stays(
+    pattern: Manifest, history: list[tuple[int, bool]], keep: Keep, data: Any
+) -> None:
     sets, at = list[Manifest](), 0
     for hours, full in history:
         before, at = at, at + hours
@@ -78,7 +87,9 @@ def test_whatever_happened_what_must_stay_stays(pattern: Manifest, history: list
     verified = data.draw(st.sets(st.sampled_from(ids)))
     pinned = data.draw(st.sets(st.sampled_from(ids), max_size=3))
     wrong = data.draw(st.sets(st.sampled_from(ids), max_size=2))
-    verdicts = {one.backup_id: one for one in judge_sets(sets, keep, verified=verified - wrong, pinned=pinned, wrong=wrong)}
+    verdicts = {
+        one.backup_id: one for one in judge_sets(sets, keep, verified=verified - wrong, pinned=pinned, wrong=wrong)
+    }
     kept = [one for one in sets if verdicts[one.backup_id].kept]
     full = [one for one in sets if one.window is None]
     assert sets[0] in kept
@@ -110,7 +121,15 @@ def month(local_aws: Any) -> list[str]:
     for day in range(9, -1, -1):
         clock = AtTime(datetime.now(UTC) - timedelta(days=day))
         backup = export("orders", clock=clock).backup
-        verify_backup(clients=clients(), clock=SystemClock(), progress=NoProgress(), backup=backup, level="full", actor="t", run="t")
+        verify_backup(
+            clients=clients(),
+            clock=SystemClock(),
+            progress=NoProgress(),
+            backup=backup,
+            level="full",
+            actor="t",
+            run="t",
+        )
         found.insert(0, backup)
     return found
 
@@ -167,7 +186,9 @@ def test_nothing_is_deleted_while_the_newest_is_old_or_too_few_are_verified(mont
     assert left() == month
 
 
-def test_a_manifest_goes_first_and_what_a_crash_leaves_is_swept_after_a_grace(month: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_manifest_goes_first_and_what_a_crash_leaves_is_swept_after_a_grace(
+    month: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     real, calls = S3Store.delete, list[str]()
 
     def dying(self: S3Store, key: str) -> None:
@@ -197,7 +218,15 @@ def test_a_locked_backup_is_kept(local_aws: Any) -> None:
     backups = []
     for day in (2, 1, 0):
         backup = export("orders", clock=AtTime(datetime.now(UTC) - timedelta(days=day))).backup
-        verify_backup(clients=clients(), clock=SystemClock(), progress=NoProgress(), backup=backup, level="full", actor="t", run="t")
+        verify_backup(
+            clients=clients(),
+            clock=SystemClock(),
+            progress=NoProgress(),
+            backup=backup,
+            level="full",
+            actor="t",
+            run="t",
+        )
         backups.append(backup)
     until = datetime.now(UTC) + timedelta(days=30)
     key = open_backup(clients(), backups[0]).manifest.location.manifest_key

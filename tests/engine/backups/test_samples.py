@@ -34,7 +34,14 @@ class Ticking(SystemClock):
 
 def sample(backup: str, share: tuple[int, int] | None = None, seconds: float | None = None) -> VerifyReport:
     return verify_backup(
-        clients=clients(), clock=Ticking(), progress=NoProgress(), backup=backup, actor="t", run="t", share=share, max_seconds=seconds
+        clients=clients(),
+        clock=Ticking(),
+        progress=NoProgress(),
+        backup=backup,
+        actor="t",
+        run="t",
+        share=share,
+        max_seconds=seconds,
     )
 
 

@@ -31,7 +31,12 @@ def aws(local_aws: Any) -> Any:
 
 def drill(run: str = "drill-1", **more: Any) -> DrillReport:
     return run_drill(
-        DrillRequest(ROOT, "orders", **more), clients=clients(), clock=SystemClock(), progress=NoProgress(), actor="test", run=run
+        DrillRequest(ROOT, "orders", **more),
+        clients=clients(),
+        clock=SystemClock(),
+        progress=NoProgress(),
+        actor="test",
+        run=run,
     )
 
 
@@ -133,7 +138,9 @@ def test_a_sample_restores_whole_parts_and_predicts_the_rest(aws: Any) -> None:
     assert report.passed, report.problems
     assert report.selection
     assert 12 <= report.items < 40
-    assert report.items in {sum(one.rows for one in some) for size in range(1, 5) for some in itertools.combinations(made.parts, size)}
+    assert report.items in {
+        sum(one.rows for one in some) for size in range(1, 5) for some in itertools.combinations(made.parts, size)
+    }
     assert report.predicted_seconds > report.phases["load"]
     assert "sample" in page_of(report)
     late = drill("later", percent=30.0, objectives=Objectives(rto_seconds=0.001))
@@ -240,7 +247,16 @@ def test_the_page_says_what_the_record_says_and_runs_nothing(aws: Any) -> None:
     drill("first", objectives=Objectives(rto_seconds=0.001))
     report = drill("second", objectives=Objectives(rto_seconds=60, rpo_seconds=3600))
     page = page_of(report)
-    for part in (report.backup, report.content_hash, "40 of 40 items", "within", "nothing", "proof", report.started[:10], "objective of"):
+    for part in (
+        report.backup,
+        report.content_hash,
+        "40 of 40 items",
+        "within",
+        "nothing",
+        "proof",
+        report.started[:10],
+        "objective of",
+    ):
         assert part in page, part
     assert page.count("<circle") == 1
     assert page.count("<path") == 1, "the first drill missed its objective"
@@ -254,7 +270,9 @@ def test_the_page_says_what_the_record_says_and_runs_nothing(aws: Any) -> None:
 
 def test_names_of_others_cannot_write_into_the_page() -> None:
     evil = "<script>alert(1)</script>\"'><img src=x onerror=y>"
-    report = DrillReport(evil, evil, evil, evil, evil, scope=evil, problems=[evil], as_of=evil, content_hash=evil, proved=True)
+    report = DrillReport(
+        evil, evil, evil, evil, evil, scope=evil, problems=[evil], as_of=evil, content_hash=evil, proved=True
+    )
     report.settings = [{"name": evil, "expected": evil, "actual": evil, "told": False}]
     report.differing = [{"key": evil, "state": evil, "attributes": [evil]}]
     report.checks = [{"name": evil, "passed": False, "why": evil}]

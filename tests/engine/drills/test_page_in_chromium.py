@@ -29,7 +29,15 @@ WORDS_UPON_WORDS = """() => {
 
 
 def report(**more: Any) -> DrillReport:
-    phases = {"find": 1.2, "verify": 4.1, "create": 12.0, "load": 301.0, "indexes": 120.0, "proof": 70.0, "settings": 4.0}
+    phases = {
+        "find": 1.2,
+        "verify": 4.1,
+        "create": 12.0,
+        "load": 301.0,
+        "indexes": 120.0,
+        "proof": 70.0,
+        "settings": 4.0,
+    }
     given: dict[str, Any] = {
         "table": "orders", "backup": URI, "chosen": "at random, number 3 of 12 of the last 30 days", "scratch_table": "tablekeep-drill-orders-x",
         "started": "2026-11-23T06:00:01.000Z", "items": 1_204_331, "all_items": 1_204_331, "today_items": 1_300_000,
@@ -70,7 +78,9 @@ CASES = {
 @pytest.fixture(scope="module")
 def page() -> Any:
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=program("chromium", "chromium-browser"), args=["--no-sandbox"])
+        browser = playwright.chromium.launch(
+            executable_path=program("chromium", "chromium-browser"), args=["--no-sandbox"]
+        )
         yield browser.new_page()
         browser.close()
 

@@ -324,7 +324,9 @@ class Service:
     def __call__(self, call: Call) -> Reply:
         if call.operation == "DescribeTable":
             step = self.steps[min(next(self.turn), len(self.steps) - 1)]
-            return Reply({"Table": {**TABLE, "TableName": "new", "TableArn": CREATED.arn, "GlobalSecondaryIndexes": [], **step}})
+            return Reply(
+                {"Table": {**TABLE, "TableName": "new", "TableArn": CREATED.arn, "GlobalSecondaryIndexes": [], **step}}
+            )
         if call.operation == "ListTagsOfResource":
             return Reply({"Tags": [{"Key": key, "Value": value} for key, value in self.tags.items()]})
         if call.operation == "CreateTable":
@@ -435,7 +437,9 @@ def test_limits_of_on_demand_capacity_come_after_the_load() -> None:
     updates = [call.json for call in calls if call.operation == "UpdateTable"]
     assert updates[0] == {"TableName": "new", "OnDemandThroughput": {"MaxReadRequestUnits": 100}}
     assert updates[1]["WarmThroughput"] == {"ReadUnitsPerSecond": 24000, "WriteUnitsPerSecond": 4000}
-    assert updates[-1] == {"TableName": "new", "DeletionProtectionEnabled": True}, "last: a failed restore can be deleted"
+    assert updates[-1] == {"TableName": "new", "DeletionProtectionEnabled": True}, (
+        "last: a failed restore can be deleted"
+    )
     assert not {"on-demand throughput limits", "warm throughput"} & {entry.name for entry in missing}
     missing, _, _ = reapplied(settings_of(**ON_DEMAND), Service({}), skip=["warm-throughput"])
     assert [entry.command for entry in missing if entry.name == "warm throughput"] == [
@@ -552,7 +556,9 @@ def test_what_is_attached_to_a_table_is_attached_again() -> None:
 
 
 def test_what_cannot_be_restored_is_listed_with_the_command_for_it() -> None:
-    groups = [one for one in SKIPPABLE if one not in ("tags", "stream", "point-in-time-recovery", "deletion-protection")]
+    groups = [
+        one for one in SKIPPABLE if one not in ("tags", "stream", "point-in-time-recovery", "deletion-protection")
+    ]
     missing, _, _ = reapplied(attached(), Service({}), skip=groups)
     found = {entry.name: entry for entry in missing}
     assert set(found) == {
@@ -568,4 +574,3 @@ def test_what_cannot_be_restored_is_listed_with_the_command_for_it() -> None:
     assert found[f"auto scaling of {WRITES_OF_INDEX}"].command.startswith(
         "aws application-autoscaling register-scalable-target --region eu-west-1 --service-namespace dynamodb"
     )
-

@@ -291,7 +291,14 @@ def test_a_slow_service_gets_several_requests_at_a_time_and_a_fast_one_few() -> 
         store, lock = Store(), threading.Lock()
         flying, most = [0], [0]
 
-        def script(call: Call, pause: float = pause, store: Store = store, lock: Any = lock, flying: Any = flying, most: Any = most) -> Reply:
+        def script(
+            call: Call,
+            pause: float = pause,
+            store: Store = store,
+            lock: Any = lock,
+            flying: Any = flying,
+            most: Any = most,
+        ) -> Reply:
             with lock:
                 flying[0] += 1
                 most[0] = max(most[0], flying[0])

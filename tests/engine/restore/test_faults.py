@@ -26,7 +26,12 @@ def backup(local_aws: Any, monkeypatch: pytest.MonkeyPatch) -> str:
 
 def restore(backup: str) -> Any:
     return restore_table(
-        RestoreRequest("again", backup), clients=clients(), clock=SystemClock(), progress=NoProgress(), actor="t", run="t"
+        RestoreRequest("again", backup),
+        clients=clients(),
+        clock=SystemClock(),
+        progress=NoProgress(),
+        actor="t",
+        run="t",
     )
 
 
@@ -72,7 +77,9 @@ def test_a_damaged_part_stops_the_restore_before_it_and_the_next_try_goes_on(
 
 
 @pytest.mark.parametrize("fault", ["missing", "swapped", "of another backup", "truncated", "empty"])
-def test_parts_that_are_not_what_the_manifest_says_are_named_and_not_restored(backup: str, local_aws: Any, fault: str) -> None:
+def test_parts_that_are_not_what_the_manifest_says_are_named_and_not_restored(
+    backup: str, local_aws: Any, fault: str
+) -> None:
     opened = open_backup(clients(), backup)
     store, parts = opened.store, opened.manifest.parts
     keys = [opened.manifest.location.key(part.name) for part in parts]

@@ -44,7 +44,10 @@ def restore(to_table: str, backup: str | None = None, clock: Any = None, **more:
 def held(aws: Any, table: str) -> set[bytes]:
     """The canonical items of a table, as boto3 reads them."""
     found = aws.client("dynamodb").scan(TableName=table, ConsistentRead=True)["Items"]
-    return {canonical_item(json.loads(json.dumps(item, default=lambda raw: __import__("base64").b64encode(raw).decode()))) for item in found}
+    return {
+        canonical_item(json.loads(json.dumps(item, default=lambda raw: __import__("base64").b64encode(raw).decode())))
+        for item in found
+    }
 
 
 def key(item: dict[str, Any]) -> str:
@@ -56,7 +59,11 @@ def test_some_items_to_a_new_table(aws: Any) -> None:
     cases: list[tuple[str, dict[str, Any], list[dict[str, Any]]]] = [
         ("by-key", {"keys": (key(items[3]), key(items[30]), '{"pk": "nobody", "sk": 1}')}, [items[3], items[30]]),
         ("by-prefix", {"key_prefix": "pk=customer-6"}, [one for one in items if one["pk"]["S"] == "customer-6"]),
-        ("by-filter", {"where": ("paid = true", "price > 30")}, [one for n, one in enumerate(items) if n % 2 == 0 and n >= 30]),
+        (
+            "by-filter",
+            {"where": ("paid = true", "price > 30")},
+            [one for n, one in enumerate(items) if n % 2 == 0 and n >= 30],
+        ),
         ("none", {"where": ("price < 0",)}, []),
     ]
     for name, selection, expected in cases:
@@ -137,8 +144,18 @@ def test_a_past_time_folds_the_increments_in(local_aws: Any, clock: StandingCloc
         states.append(hash_of(items))
         clock.set(NIGHT + hour * HOUR + 30 * MINUTE)
         ready = get_ready(clients(), clock, ExportOptions("orders", ROOT))
-        export_changes(ready, clients=clients(), clock=clock, progress=NoProgress(), actor="t", run="t", run_id=f"20300101T00000{hour}Z-0a0b0c0d")
-    for number, (moment, expected) in enumerate(zip([NIGHT + HOUR, NIGHT + 2 * HOUR, NIGHT + 5 * HOUR], states, strict=True)):
+        export_changes(
+            ready,
+            clients=clients(),
+            clock=clock,
+            progress=NoProgress(),
+            actor="t",
+            run="t",
+            run_id=f"20300101T00000{hour}Z-0a0b0c0d",
+        )
+    for number, (moment, expected) in enumerate(
+        zip([NIGHT + HOUR, NIGHT + 2 * HOUR, NIGHT + 5 * HOUR], states, strict=True)
+    ):
         report = restore(f"then-{number}", clock=clock, shelf=SHELF, as_of=moment)
         assert report.proved
         assert report.content_hash == str(expected), number
@@ -155,11 +172,15 @@ def test_to_a_file_whole_private_and_never_over_another(aws: Any, tmp_path: Path
         file = tmp_path / name
         report = restore_to_file(RestoreRequest("to-file", backup), file, clients=clients(), progress=NoProgress())
         with opener(file, "rb") as lines:
-            assert {canonical_item(json.loads(line)["Item"]) for line in lines} == {canonical_item(one) for one in orders()}
+            assert {canonical_item(json.loads(line)["Item"]) for line in lines} == {
+                canonical_item(one) for one in orders()
+            }
         assert report.items == 40
         assert stat.S_IMODE(file.stat().st_mode) == 0o600
         with pytest.raises(BadInputError, match="exists"):
             restore_to_file(RestoreRequest("to-file", backup), file, clients=clients(), progress=NoProgress())
     assert sorted(one.name for one in tmp_path.iterdir()) == ["all.json", "all.json.gz"]
     with pytest.raises(BadInputError, match="no folder"):
-        restore_to_file(RestoreRequest("to-file", backup), tmp_path / "no" / "x", clients=clients(), progress=NoProgress())
+        restore_to_file(
+            RestoreRequest("to-file", backup), tmp_path / "no" / "x", clients=clients(), progress=NoProgress()
+        )

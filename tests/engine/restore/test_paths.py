@@ -19,7 +19,11 @@ from tests.past import NIGHT, StandingClock, hash_of, put
 from tests.tables import BUCKET, clients, export, for_boto, make_bucket, make_table, orders
 
 SHELF = Shelf(BUCKET, "backups", "123456789012", "us-east-1", "dynamodb", "orders")
-INDEX = {"IndexName": "by-note", "KeySchema": [{"AttributeName": "note", "KeyType": "HASH"}], "Projection": {"ProjectionType": "ALL"}}
+INDEX = {
+    "IndexName": "by-note",
+    "KeySchema": [{"AttributeName": "note", "KeyType": "HASH"}],
+    "Projection": {"ProjectionType": "ALL"},
+}
 
 
 @pytest.fixture
@@ -37,12 +41,16 @@ def backup(local_aws: Any) -> str:
 
 def restore(to_table: str, backup: str, clock: Any = None, **more: Any) -> Any:
     request = RestoreRequest(to_table, backup, **more)
-    return restore_table(request, clients=clients(), clock=clock or SystemClock(), progress=NoProgress(), actor="t", run="t")
+    return restore_table(
+        request, clients=clients(), clock=clock or SystemClock(), progress=NoProgress(), actor="t", run="t"
+    )
 
 
 def plan(backup: str, **more: Any) -> Any:
     request = RestoreRequest("again", backup, **more)
-    return plan_restore(request, clients=clients(), clock=SystemClock(), progress=NoProgress(), prices=load_prices()).plan
+    return plan_restore(
+        request, clients=clients(), clock=SystemClock(), progress=NoProgress(), prices=load_prices()
+    ).plan
 
 
 def staged() -> list[str]:
@@ -63,7 +71,11 @@ def test_import_table_gives_the_same_table(backup: str) -> None:
     assert report.indexes == ["by-note"]
     assert not report.settings_differ
     assert {"stage", "load", "proof"} <= report.phases.keys()
-    tags = clients().client("dynamodb").list_tags_of_resource(ResourceArn="arn:aws:dynamodb:us-east-1:123456789012:table/again")["Tags"]
+    tags = (
+        clients()
+        .client("dynamodb")
+        .list_tags_of_resource(ResourceArn="arn:aws:dynamodb:us-east-1:123456789012:table/again")["Tags"]
+    )
     assert {"Key": "team", "Value": "shop"} in tags
     assert staged() == [], "what was staged is removed"
 
@@ -88,12 +100,16 @@ def test_an_import_whose_answer_was_lost_is_gone_on_with(backup: str, monkeypatc
     assert restore("again", backup, path="import-table").proved
 
 
-def test_an_import_that_refused_items_is_a_failure(backup: str, local_aws: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_import_that_refused_items_is_a_failure(
+    backup: str, local_aws: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     real = service.stage
 
     def spoiled(prepared: Any, prefix: str, progress: Any) -> Any:
         loaded = real(prepared, prefix, progress)
-        prepared.source.store.put(f"{prefix}zzz.json.gz", __import__("gzip").compress(b'{"Item":{"pk":{"S":""},"sk":{"N":"1"}}}\n'))
+        prepared.source.store.put(
+            f"{prefix}zzz.json.gz", __import__("gzip").compress(b'{"Item":{"pk":{"S":""},"sk":{"N":"1"}}}\n')
+        )
         return loaded
 
     monkeypatch.setattr("tablekeep.engine.restore.table.stage", spoiled)
@@ -101,7 +117,9 @@ def test_an_import_that_refused_items_is_a_failure(backup: str, local_aws: Any, 
         restore("again", backup, path="import-table")
 
 
-def test_an_import_that_lost_an_item_silently_is_found_by_the_proof(backup: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_import_that_lost_an_item_silently_is_found_by_the_proof(
+    backup: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     real = service.import_table
 
     def losing(prepared: Any, *given: Any, **more: Any) -> Any:
@@ -127,7 +145,9 @@ def test_the_services_recovery_is_proved_by_the_backup(local_aws: Any, clock: St
     clock.set(NIGHT + timedelta(hours=2))
     later = export("orders", engine="pitr", clock=clock, as_of=clock.now()).backup
     clock.set(NIGHT + timedelta(hours=3))
-    local_aws.client("dynamodb").delete_item(TableName="orders", Key={name: for_boto(orders()[1][name]) for name in ("pk", "sk")})
+    local_aws.client("dynamodb").delete_item(
+        TableName="orders", Key={name: for_boto(orders()[1][name]) for name in ("pk", "sk")}
+    )
     assert restore("later", later, clock, path="pitr").proved
     local_aws.client("dynamodb").delete_table(TableName="orders")
     with pytest.raises(BadInputError, match="TableNotFoundException"):
@@ -149,7 +169,13 @@ def test_the_best_path_is_chosen_and_said(backup: str, local_aws: Any, monkeypat
         "IndexName": "by-l", "KeySchema": [{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "l", "KeyType": "RANGE"}],
         "Projection": {"ProjectionType": "ALL"},
     }  # fmt: skip
-    make_table(local_aws, "local", orders(2), LocalSecondaryIndexes=[local], AttributeDefinitions=[{"AttributeName": "l", "AttributeType": "S"}])
+    make_table(
+        local_aws,
+        "local",
+        orders(2),
+        LocalSecondaryIndexes=[local],
+        AttributeDefinitions=[{"AttributeName": "l", "AttributeType": "S"}],
+    )
     indexed = export("local").backup
     assert plan(indexed).path == "batch-write"
     assert "no local secondary indexes" in plan(indexed).path_why
@@ -163,7 +189,10 @@ def test_the_best_path_is_chosen_and_said(backup: str, local_aws: Any, monkeypat
         ({"path": "pitr"}, "the backup is a scan"),
         ({"path": "pitr", "where": ("paid = true",)}, "whole tables"),
         ({"path": "by-hand"}, "no path by-hand"),
-        ({"path": "import-table", "mode": "missing-only", "to_table": "orders"}, "does not go with the mode missing-only"),
+        (
+            {"path": "import-table", "mode": "missing-only", "to_table": "orders"},
+            "does not go with the mode missing-only",
+        ),
     ],
 )
 def test_a_path_that_cannot_be_taken_is_refused(backup: str, more: dict[str, Any], why: str) -> None:

@@ -38,7 +38,9 @@ def aws(local_aws: Any) -> Any:
 
 
 def plan(to_table: str = "again", backup: str | None = None, **more: Any) -> RestorePlan:
-    return plan_restore(RestoreRequest(to_table, backup, **more), clients=clients(), prices=load_prices(), **COMMON).plan
+    return plan_restore(
+        RestoreRequest(to_table, backup, **more), clients=clients(), prices=load_prices(), **COMMON
+    ).plan
 
 
 def apply(to_table: str, backup: str, plan_hash: str, run: str = "t", **more: Any) -> Any:
@@ -61,7 +63,15 @@ def test_a_plan_says_everything_and_changes_nothing(aws: Any) -> None:
     assert made.seconds is None
     assert RestorePlan.from_dict(made.as_dict()) == made
     text = "\n".join(f"{name}: {line}" for name, line in plan_lines(made))
-    for part in (backup, "again", "123456789012", "3 items have expired", "never verified", made.hash, "update-time-to-live"):
+    for part in (
+        backup,
+        "again",
+        "123456789012",
+        "3 items have expired",
+        "never verified",
+        made.hash,
+        "update-time-to-live",
+    ):
         assert part in text
     assert "| plan |" in plan_markdown(made)
 
@@ -156,7 +166,9 @@ def test_what_may_not_be_is_refused_before_anything_is_made(aws: Any, more: dict
     assert aws.client("dynamodb").list_tables()["TableNames"] == tables
 
 
-def test_somebody_who_writes_meanwhile_is_found_and_named_by_key_hash(aws: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_somebody_who_writes_meanwhile_is_found_and_named_by_key_hash(
+    aws: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from tablekeep.engine.restore import table as module
 
     backup, real = export("orders").backup, module.prove_restore

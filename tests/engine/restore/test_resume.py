@@ -86,10 +86,16 @@ def test_what_is_loaded_is_not_loaded_again(backup: str, monkeypatch: pytest.Mon
 
     monkeypatch.setattr(WireClient, "batch_write", failing)
     monkeypatch.setattr("tablekeep.engine.dynamodb.write.NO_PROGRESS_SECONDS", 0.0)
-    monkeypatch.setattr(load.BatchWriter.__init__, "__kwdefaults__", load.BatchWriter.__init__.__kwdefaults__ | {"no_progress_seconds": 0.0})
+    monkeypatch.setattr(
+        load.BatchWriter.__init__,
+        "__kwdefaults__",
+        load.BatchWriter.__init__.__kwdefaults__ | {"no_progress_seconds": 0.0},
+    )
     with pytest.raises(TransientError, match="not written"):
         run(backup)
-    monkeypatch.setattr(WireClient, "batch_write", lambda self, table, items: sent.append(len(items)) or real(self, table, items))
+    monkeypatch.setattr(
+        WireClient, "batch_write", lambda self, table, items: sent.append(len(items)) or real(self, table, items)
+    )
     report = run(backup)
     assert report.proved
     assert report.resumed >= 1
@@ -125,7 +131,10 @@ def test_a_table_that_another_made_meanwhile_is_not_touched(backup: str, local_a
 def test_two_restores_to_one_table_do_not_meet(backup: str) -> None:
     opened = open_backup(clients(), backup)
     state = RestoreState(opened.store, opened.manifest.location.shelf, "123456789012", "us-east-1", "again")
-    with state.lease(actor="ana", run="other", clock=SystemClock()), pytest.raises(TransientError, match="ana holds it"):
+    with (
+        state.lease(actor="ana", run="other", clock=SystemClock()),
+        pytest.raises(TransientError, match="ana holds it"),
+    ):
         run(backup)
     assert run(backup).proved
 

@@ -77,7 +77,9 @@ def test_listed_keys_pick_exactly_these_items(many: list[dict[str, Any]], data: 
     chosen = data.draw(st.lists(st.sampled_from(many), min_size=1))
     keys = [json.dumps({"pk": item["pk"], "sk": item["sk"]}) for item in chosen]
     wanted = {(item["pk"]["S"], Decimal(item["sk"]["N"])) for item in chosen}
-    expected = [text for text, item in zip(texts, many, strict=True) if (item["pk"]["S"], Decimal(item["sk"]["N"])) in wanted]
+    expected = [
+        text for text, item in zip(texts, many, strict=True) if (item["pk"]["S"], Decimal(item["sk"]["N"])) in wanted
+    ]
     assert select(KEY, keys=keys).pick(texts) == expected
 
 

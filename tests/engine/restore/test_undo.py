@@ -54,7 +54,15 @@ def accident(local_aws: Any, clock: StandingClock) -> StandingClock:
 
 def undo(clock: StandingClock, window: tuple[datetime, datetime] = ACCIDENT, **more: Any) -> UndoReport:
     return undo_window(
-        clients=clients(), clock=clock, progress=NoProgress(), shelf=SHELF, since=window[0], to=window[1], actor="t", run="t", **more
+        clients=clients(),
+        clock=clock,
+        progress=NoProgress(),
+        shelf=SHELF,
+        since=window[0],
+        to=window[1],
+        actor="t",
+        run="t",
+        **more,
     )
 
 
@@ -67,7 +75,10 @@ def test_the_window_is_undone_and_nothing_else(accident: StandingClock, local_aw
     done = undo(accident, confirm=True)
     assert (done.changed, done.put, done.written_since, done.new, done.proved) == (7, 5, 1, 1, True)
     expected = {canonical_item(one) for n, one in enumerate(items) if n != 5}
-    expected |= {canonical_item(items[5] | {"price": {"N": "99"}}), canonical_item(items[0] | {"pk": {"S": "intruder"}})}
+    expected |= {
+        canonical_item(items[5] | {"price": {"N": "99"}}),
+        canonical_item(items[0] | {"pk": {"S": "intruder"}}),
+    }
     assert held(local_aws, "orders") == expected
     assert sorted(one["why"] for one in done.keys) == ["new in the window", "written since"]
     assert "intruder" not in str(done.as_dict())

@@ -179,7 +179,13 @@ def expire(
         for one in reversed(expiry.sets):  # the oldest first: what stays is never a chain without its beginning
             if not one.kept:
                 lease.check()
-                result = {"backup": one.backup, "as_of": one.as_of, "kind": one.kind, "bytes": one.bytes, "rules": asdict(keep)}
+                result = {
+                    "backup": one.backup,
+                    "as_of": one.as_of,
+                    "kind": one.kind,
+                    "bytes": one.bytes,
+                    "rules": asdict(keep),
+                }
                 write_record(store, shelf, "delete", result, backup_id=one.backup_id, actor=actor, run=run, clock=clock)
                 store.delete(shelf.set(one.backup_id).manifest_key)
                 _remove(store, shelf, one.backup_id)

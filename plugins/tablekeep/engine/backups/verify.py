@@ -131,7 +131,9 @@ def verify_sample(
     """
     number, groups = share
     if not (groups >= 1 and 0 <= number <= groups):
-        raise BadInputError("reading the share", f"{number}/{groups} is none", "for example 3/7, or 7 for the next seventh")
+        raise BadInputError(
+            "reading the share", f"{number}/{groups} is none", "for example 3/7, or 7 for the next seventh"
+        )
     manifest, started = opened.manifest, clock.monotonic()
     report = verify_set(opened, "list", clock=clock, progress=progress)
     report.level, count = "sample", len(manifest.parts)

@@ -222,7 +222,9 @@ class DrillCheck(_Model):
     """How the report calls it."""
     sql: Annotated[str, Field(min_length=1, examples=["SELECT count(*) = 0 FROM items WHERE total < 0"])] | None = None
     """DuckDB over the backup's Parquet, the view items: one row, one value, which must be true."""
-    python: Annotated[str, Field(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$", examples=["shop_checks:totals_add_up"])] | None = None
+    python: (
+        Annotated[str, Field(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$", examples=["shop_checks:totals_add_up"])] | None
+    ) = None
     """module:function, called with a boto3 DynamoDB client and the restored table's name; must return True."""
 
     @model_validator(mode="after")
@@ -282,7 +284,9 @@ class Restore(_Model):
 
     patterns_refused: list[Annotated[str, Field(min_length=1, max_length=255, examples=["prod-*"])]] = []
     """Names of tables, with * and ?, to which nothing is restored."""
-    people: Annotated[list[Annotated[str, Field(min_length=1, max_length=250, examples=["ana"])]], Field(examples=[["ana", "ben"]])] = []
+    people: Annotated[
+        list[Annotated[str, Field(min_length=1, max_length=250, examples=["ana"])]], Field(examples=[["ana", "ben"]])
+    ] = []
     """Airflow users: one of them asks for a restore, another one approves it. Without it anybody who may use the DAG does both."""
     accounts: list[Account] = []
     """The only accounts to which is restored; every account of the connection when not given."""
@@ -292,7 +296,6 @@ class Restore(_Model):
     """The Airflow connection of the account to which is restored; the pipeline's when not given."""
     region: Region | None = None
     """The Region to which is restored; the pipeline's when not given."""
-
 
     @model_validator(mode="after")
     def _two_people(self) -> "Restore":

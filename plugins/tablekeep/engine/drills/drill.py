@@ -131,7 +131,12 @@ class _Drill:
 
     def _plan(self, restoring: RestoreRequest, prices: Prices) -> None:
         """:raises BadInputError: what cannot be done, or costs too much, is said before anything is made."""
-        given = {"clients": self._clients, "backup_clients": self._backup_clients, "clock": self._clock, "progress": self._progress}
+        given = {
+            "clients": self._clients,
+            "backup_clients": self._backup_clients,
+            "clock": self._clock,
+            "progress": self._progress,
+        }
         plan_restore(restoring, **given, prices=prices)  # type: ignore[arg-type]
 
     def _restore(

@@ -53,7 +53,7 @@ def _members(column: Column, array: Any) -> Any:
     """`"name":{"S":"value"}` by row, null where the column is; None for a column of nulls."""
     if array.null_count == len(array):
         return None
-    kind, head = column.type, f"{msgspec.json.encode(column.attribute).decode()}:{{\"{column.type}\":"
+    kind, head = column.type, f'{msgspec.json.encode(column.attribute).decode()}:{{"{column.type}":'
     if kind == "BOOL":
         return pc.if_else(array, f"{head}true}}", f"{head}false}}")
     if kind == "S":
