@@ -528,3 +528,18 @@ def test_what_a_killed_drill_left_is_swept_by_its_own_run(
     run = found["drill__orders"].test()
     assert tasks(run) == {"drill": "failed", "sweep": "success"}
     assert clients().client("dynamodb").list_tables()["TableNames"] == ["orders"]
+
+
+def test_what_is_not_kept_is_deleted_after_the_backup_and_never_in_a_backfill(
+    project: Any, dags: Any, pipelines: Any
+) -> None:
+    pipelines(orders=PIPELINE.replace("  schedule:", "  keep: {daily: 1, minimum: 1}\n  schedule:", 1))
+    first = dags()["backup__orders"].test()
+    assert tasks(first) == GREEN | {"expire": "success"}
+    (old,) = sets()
+    assert tasks(dags()["backup__orders"].test()) == GREEN | {"expire": "success"}
+    (new,) = sets()
+    assert new.backup_id != old.backup_id
+    (gone,) = records("delete")
+    assert gone["backup"] == old.uri
+    assert state(dags()["drill__orders"].test()) == "success"

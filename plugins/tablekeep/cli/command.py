@@ -23,7 +23,12 @@ from tablekeep.engine.clients import SessionClients
 from tablekeep.engine.clock import Clock, SystemClock
 from tablekeep.engine.errors import PermanentError, TablekeepError
 
-_GO_ON = {"export": "; the same command with --resume goes on with it"}
+_STOPPED = {
+    "export": "what was not published is no backup; the same command with --resume goes on with it",
+    "restore": "the table may hold a part of the items; the same command goes on with it",
+    "drill": "the next drill removes what is left; `tablekeep sweep` shows it",
+}
+"""What a person has to know after Ctrl-C, by command."""
 DONE, FAILED, BAD_INPUT, UNVERIFIED = 0, 1, 2, 3
 VERBS = (
     "new",
@@ -146,9 +151,8 @@ def run(argv: Sequence[str]) -> int:
             sys.stderr.write(f"tablekeep {args.verb}: {error}\n")
         return error.exit_code
     except KeyboardInterrupt:
-        sys.stderr.write(
-            f"tablekeep {args.verb}: stopped by Ctrl-C; what was not published is no backup{_GO_ON.get(args.verb, '')}\n"
-        )
+        told = _STOPPED.get(args.verb, "what was not published is no backup")
+        sys.stderr.write(f"tablekeep {args.verb}: stopped by Ctrl-C; {told}\n")
         return 130
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
