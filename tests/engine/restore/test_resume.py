@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from tablekeep.engine.backups.sets import open_backup
+from tablekeep.engine.backups.verify import verify_backup
 from tablekeep.engine.clock import SystemClock
 from tablekeep.engine.dynamodb.wire import WireClient
 from tablekeep.engine.errors import BadInputError, TransientError
@@ -151,3 +152,28 @@ def test_without_a_record_nothing_is_written_beside_the_backups(backup: str) -> 
     before = {info.key for info in store.list("")}
     assert run(backup, record=False).proved
     assert {info.key for info in store.list("")} == before
+
+
+def test_the_newest_backup_stays_the_one_that_was_begun_with(backup: str) -> None:
+    shelf = open_backup(clients(), backup).manifest.location.shelf
+    common: dict[str, Any] = {
+        "clients": clients(),
+        "clock": SystemClock(),
+        "progress": NoProgress(),
+        "actor": "t",
+        "run": "t",
+    }
+    verify_backup(backup=backup, level="full", **common)
+    request = RestoreRequest("again", shelf=shelf)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("tablekeep.engine.restore.table.add_indexes", broken)
+        with pytest.raises(TransientError):
+            restore_table(request, **common)
+    verify_backup(backup=export("orders").backup, level="full", **common)
+    report = restore_table(request, **common)
+    assert (report.backup, report.proved) == (backup, True)
+    assert report.resumed == len(open_backup(clients(), backup).manifest.parts)
+
+
+def broken(*given: Any, **more: Any) -> Any:
+    raise TransientError("adding an index", "the network is gone")

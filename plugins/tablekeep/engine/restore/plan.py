@@ -150,10 +150,12 @@ def plan_restore(
     clock: Clock,
     progress: Progress,
     prices: Prices,
+    count_expired: bool = True,
 ) -> Prepared:
     """Looks, and changes nothing. Reads the items where a part of them is wanted or where they may have expired, to count them.
 
     :param clients: of the target's account and Region. :param backup_clients: for the bucket, when it belongs to another account.
+    :param count_expired: without it a whole set is not read for the sake of that figure, which is none of the hash.
     :raises BadInputError: when the restore may not be done as asked, or costs more than `request.max_usd`.
     """
     request.check()
@@ -165,9 +167,10 @@ def plan_restore(
     items, raw_bytes, expired = sum(one.rows for one in parts), sum(one.raw_bytes for one in parts), None
     content = str(sum((one.content for one in parts), ContentHash(0, 0)))
     exact = len(source.sets) == 1
-    if not selection.everything or settings.ttl_attribute:
+    expiry = settings.ttl_attribute if count_expired or not exact else None
+    if not selection.everything or expiry:
         with source:
-            items, raw_bytes, content, expired = _count(source, selection, settings.ttl_attribute, clock, progress)
+            items, raw_bytes, content, expired = _count(source, selection, expiry, clock, progress)
         exact = True
     new = request.mode == "new"
     to_be_set = plan_settings(settings, target.as_created(), ttl=request.ttl, skip=request.skip_settings)

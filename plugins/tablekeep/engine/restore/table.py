@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 from tablekeep.engine.backups.records import write_record
+from tablekeep.engine.backups.sets import open_backup
 from tablekeep.engine.clients import SessionClients
 from tablekeep.engine.clock import Clock
 from tablekeep.engine.dynamodb.profile import compare_settings
@@ -24,7 +25,7 @@ from tablekeep.engine.restore.report import RestoreReport
 from tablekeep.engine.restore.request import RestoreRequest
 from tablekeep.engine.restore.selection import select
 from tablekeep.engine.restore.service import clear_stage, import_table, restore_to_point_in_time, stage, stage_prefix
-from tablekeep.engine.restore.source import Source, settings_of
+from tablekeep.engine.restore.source import SetSource, Source, settings_of
 from tablekeep.engine.restore.state import Loaded, Progressing, RestoreState, resumable
 from tablekeep.engine.restore.targets import Target
 
@@ -146,6 +147,8 @@ class _Restore:
         state = self._state.load() if self._state else None
         known = resumable(state, request.digest())
         if known is not None and state is not None and self._is_there(state, known):
+            if request.backup is None and request.as_of is None:  # there may be a newer one meanwhile
+                source = SetSource(open_backup(self._backup_clients, known.backup))
             selection = select(source.full.key, keys=request.keys, key_prefix=request.key_prefix, where=request.where)
             if known.seals == tuple(one.seal for one in source.sets):
                 _check_hash(known, plan_hash)
@@ -157,7 +160,7 @@ class _Restore:
                 return Prepared(known, source, selection, settings_of(source), target), state
         prepared = plan_restore(
             request, clients=self._clients, backup_clients=self._backup_clients, clock=self._clock, progress=self._progress,
-            prices=prices,
+            prices=prices, count_expired=False,
         )  # fmt: skip
         _check_hash(prepared.plan, plan_hash)
         fresh = Progressing(request.digest(), prepared.plan.as_dict(), self._clock.token(8), self._run)
