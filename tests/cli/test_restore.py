@@ -82,6 +82,8 @@ def test_the_list_tells_what_is_too_old_and_what_dynamodb_has(backup: str, local
     assert "RPO MISSED orders: none is verified" in missed.stderr
     assert tablekeep("verify", backup).returncode == 0
     assert tablekeep("list", ROOT, "--rpo", "26h").returncode == 0
+    assert tablekeep("verify", backup, "--subset", "3").returncode == 3
+    assert tablekeep("list", ROOT, "--rpo", "26h").returncode == 0, "a sample does not undo the proof"
     late = tablekeep("list", ROOT, "--rpo", "1s", "--json")
     assert late.returncode == 1
     assert json.loads(late.stdout)["objectives"][0]["missed"]

@@ -2,15 +2,14 @@
 
 import argparse
 from dataclasses import replace
-from datetime import timedelta
 from pathlib import Path
 
 from tablekeep.cli.command import DONE, FAILED, Context, Outcome
 from tablekeep.cli.connections import add_connection_option, pipeline_clients
 from tablekeep.cli.output import print_pairs
+from tablekeep.cli.times import duration
 from tablekeep.engine.config.load import find_folder, find_pipeline, load_folder
 from tablekeep.engine.config.model import Drill, Pipeline
-from tablekeep.engine.config.values import parse_duration
 from tablekeep.engine.drills.checks import Check
 from tablekeep.engine.drills.choice import CHOICES
 from tablekeep.engine.drills.drill import DrillRequest, run_drill
@@ -57,17 +56,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     add_connection_option(parser)
 
 
-def _seconds(text: str | None, option: str) -> float | None:
-    if text is None:
-        return None
-    try:
-        return parse_duration(text).total_seconds()
-    except ValueError as error:
-        raise BadInputError(f"reading {option} {text!r}", str(error), f"for example {option} 2h") from None
-
-
 def run(args: argparse.Namespace, context: Context) -> Outcome:
-    rto, rpo, within = (_seconds(getattr(args, name), f"--{name}") for name in ("rto", "rpo", "within"))
+    rto, rpo, within = (duration(getattr(args, name), f"--{name}", "2h") for name in ("rto", "rpo", "within"))
     if args.percent is not None and not 0 < args.percent <= 100:
         raise BadInputError("reading --percent", f"{args.percent} is no share", "give more than 0 and at most 100")
     if args.backups:
@@ -81,8 +71,10 @@ def run(args: argparse.Namespace, context: Context) -> Outcome:
             context, args, drill.aws_conn_id or pipeline.aws_conn_id, drill.region or pipeline.region
         )
     given = {
-        "choose": args.choose, "within": timedelta(seconds=within) if within else None, "percent": args.percent, "path": args.path,
-        "max_wcu": args.max_wcu, "objectives": Objectives(rto or request.objectives.rto_seconds, rpo or request.objectives.rpo_seconds),
+        "choose": args.choose, "within": within, "percent": args.percent, "path": args.path,
+        "max_wcu": args.max_wcu, "objectives": Objectives(
+            rto.total_seconds() if rto else request.objectives.rto_seconds, rpo.total_seconds() if rpo else request.objectives.rpo_seconds
+        ),
     }  # fmt: skip
     report = run_drill(
         replace(request, **{name: value for name, value in given.items() if value is not None}),

@@ -5,11 +5,10 @@ import sys
 
 from tablekeep.cli.command import DONE, FAILED, Context, Outcome
 from tablekeep.cli.output import print_table, size_text
+from tablekeep.cli.times import duration
+from tablekeep.engine.backups.catalog import find_shelf
 from tablekeep.engine.backups.retention import STALE, Keep, expire
 from tablekeep.engine.backups.s3 import S3Store
-from tablekeep.engine.config.values import parse_duration
-from tablekeep.engine.drills.choice import find_shelf
-from tablekeep.engine.errors import BadInputError
 from tablekeep.engine.names import check_table_name, parse_s3
 
 HELP = "delete a table's backups that no rule keeps, and what dead runs have left; shows the list unless --confirm"
@@ -31,17 +30,15 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, context: Context) -> Outcome:
     check_table_name(args.table)
-    try:
-        stale = parse_duration(args.stale) if args.stale else STALE
-    except ValueError as error:
-        raise BadInputError(f"reading --stale {args.stale!r}", str(error), "for example --stale 2d") from None
+    stale = duration(args.stale, "--stale", "2d") or STALE
     bucket, root = parse_s3(args.root)
     store = S3Store(context.clients, bucket)
     store.check()
     keep = Keep(args.daily, args.weekly, args.monthly, args.yearly, args.minimum)
+    shelf = find_shelf(store, bucket, root, args.table, "expiring backups of the table")
     expiry = expire(
-        store, find_shelf(store, bucket, root, args.table), keep, clock=context.clock, progress=context.progress, actor=context.actor,
-        run=context.run, confirm=args.confirm, stale=stale,
+        store, shelf, keep, clock=context.clock, progress=context.progress, actor=context.actor, run=context.run,
+        confirm=args.confirm, stale=stale,
     )  # fmt: skip
     return Outcome(FAILED if expiry.stopped else DONE, expiry.as_dict() | {"confirmed": args.confirm})
 

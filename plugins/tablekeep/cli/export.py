@@ -3,10 +3,11 @@
 import argparse
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import datetime
 
 from tablekeep.cli.command import DONE, FAILED, UNVERIFIED, Context, Outcome
 from tablekeep.cli.output import print_pairs, size_text
+from tablekeep.cli.times import moment
 from tablekeep.engine.backups.verify import verify_backup
 from tablekeep.engine.errors import BadInputError
 from tablekeep.engine.export.begin import ExportOptions, get_ready
@@ -58,7 +59,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace, context: Context) -> Outcome:
-    as_of, engine = parse_time(args.as_of), args.engine or ("pitr" if args.incremental else "scan")
+    as_of, engine = moment(args.as_of), args.engine or ("pitr" if args.incremental else "scan")
     if (as_of or args.incremental) and engine != "pitr":
         given = "--as-of" if as_of else "--incremental"
         raise BadInputError(
@@ -115,21 +116,6 @@ def proved(reports: Sequence[ExportReport], args: argparse.Namespace, context: C
         "verify_seconds": round(sum(one.seconds for one in proofs), 3),
     }
     return Outcome(DONE if document["verified"] else FAILED, document)
-
-
-def parse_time(text: str | None) -> datetime | None:
-    """:raises BadInputError: for what is no time with a time zone."""
-    if text is None:
-        return None
-    try:
-        moment: datetime | None = datetime.fromisoformat(text.replace("Z", "+00:00"))
-    except ValueError:
-        moment = None
-    if moment is None or moment.tzinfo is None:
-        raise BadInputError(
-            f"reading the time {text[:60]!r}", "it is no time with its zone", "write 2026-11-23T02:00:00Z"
-        )
-    return moment.astimezone(UTC)
 
 
 def tell(outcome: Outcome) -> None:

@@ -4,6 +4,7 @@ import argparse
 
 from tablekeep.cli import export as export_verb
 from tablekeep.cli.command import Context, Outcome
+from tablekeep.cli.times import moment
 from tablekeep.engine.errors import BadInputError
 from tablekeep.engine.export.imports import import_set
 
@@ -28,7 +29,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, context: Context) -> Outcome:
     report = import_set(
         clients=context.clients, clock=context.clock, progress=context.progress, source=args.source, to=args.to, table=args.table,
-        key=_key(args.key), as_of=export_verb.parse_time(args.as_of),
+        key=_key(args.key), as_of=moment(args.as_of),
         encryption=args.encryption, owner=args.bucket_owner, actor=context.actor, run=context.run,
     )  # fmt: skip
     return export_verb.proved([report], args, context)

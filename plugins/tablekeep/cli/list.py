@@ -6,14 +6,13 @@ from typing import Any
 
 from tablekeep.cli.command import DONE, FAILED, Context, Outcome
 from tablekeep.cli.output import print_table, size_text
-from tablekeep.engine.backups.catalog import list_backups, verifications
+from tablekeep.cli.times import duration
+from tablekeep.engine.backups.catalog import judged, list_backups, verifications
 from tablekeep.engine.backups.location import Shelf
 from tablekeep.engine.backups.manifest import Manifest
 from tablekeep.engine.backups.s3 import S3Store
 from tablekeep.engine.clock import utc_text
-from tablekeep.engine.config.values import parse_duration
 from tablekeep.engine.dynamodb.native import native_backups
-from tablekeep.engine.errors import BadInputError
 from tablekeep.engine.names import parse_s3
 
 HELP = "list the backups under an S3 prefix, newest first; what has no valid manifest is no backup"
@@ -58,7 +57,7 @@ def run(args: argparse.Namespace, context: Context) -> Outcome:
                 else None,
             }
         )
-    objectives = _objectives(found.backups, proofs, args.rpo, context)
+    objectives = _objectives(found.backups, store, args.rpo, context)
     if args.table and args.rpo and not objectives:
         objectives = [{"table": args.table, "newest_verified": None, "age_seconds": None, "missed": True}]
     service = []
@@ -71,23 +70,20 @@ def run(args: argparse.Namespace, context: Context) -> Outcome:
     return Outcome(FAILED if damaged or missed else DONE, document)
 
 
-def _objectives(
-    backups: list[Manifest], proofs: dict[Shelf, dict[str, dict[str, object]]], rpo: str | None, context: Context
-) -> list[dict[str, Any]]:
+def _objectives(backups: list[Manifest], store: S3Store, rpo: str | None, context: Context) -> list[dict[str, Any]]:
     """For each table the age of its newest verified backup, increments included, and whether it is over the objective."""
-    try:
-        limit = parse_duration(rpo).total_seconds() if rpo else None
-    except ValueError as error:
-        raise BadInputError(f"reading --rpo {rpo!r}", str(error), "for example --rpo 26h") from None
+    allowed = duration(rpo, "--rpo", "26h")
+    limit = allowed.total_seconds() if allowed else None
+    whole: dict[Shelf, set[str]] = {}
     found: dict[Shelf, dict[str, Any]] = {}
     for manifest in backups:
         shelf = manifest.location.shelf
         entry = found.setdefault(
             shelf, {"table": shelf.name, "newest_verified": None, "age_seconds": None, "missed": limit is not None}
         )
-        result = proofs[shelf].get(manifest.backup_id, {}).get("result")
-        verified = isinstance(result, dict) and result["ok"] and result["level"] == "full"
-        if entry["newest_verified"] is None and verified:
+        if shelf not in whole:
+            whole[shelf] = judged(store, shelf)[0]
+        if entry["newest_verified"] is None and manifest.backup_id in whole[shelf]:
             age = (context.clock.now() - manifest.consistent[0]).total_seconds()
             entry |= {
                 "newest_verified": manifest.uri,

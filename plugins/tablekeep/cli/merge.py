@@ -5,6 +5,7 @@ import argparse
 from tablekeep.cli import export as export_verb
 from tablekeep.cli.command import FAILED, Context, Outcome
 from tablekeep.cli.output import print_pairs
+from tablekeep.cli.times import moment
 from tablekeep.engine.backups.catalog import shelves
 from tablekeep.engine.backups.location import Shelf
 from tablekeep.engine.backups.s3 import S3Store
@@ -36,9 +37,7 @@ def run(args: argparse.Namespace, context: Context) -> Outcome:
         "clients": context.clients, "clock": context.clock, "progress": context.progress, "owner": args.bucket_owner,
         "actor": context.actor, "run": context.run,
     }  # fmt: skip
-    report = merge_backups(
-        shelf=_shelf(args, context), as_of=export_verb.parse_time(args.as_of), encryption=args.encryption, **common
-    )
+    report = merge_backups(shelf=_shelf(args, context), as_of=moment(args.as_of), encryption=args.encryption, **common)
     outcome = export_verb.proved([report], args, context)
     if args.confirm:
         found = confirm_merge(merged=report.backup, full=args.confirm, **common)

@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+from typing import Literal
 
 from tablekeep.cli.command import DONE, Context, Outcome
 from tablekeep.engine.backups.records import write_record
@@ -16,14 +17,20 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace, context: Context) -> Outcome:
+    return noted(args, context, "pin")
+
+
+def noted(args: argparse.Namespace, context: Context, kind: Literal["pin", "unpin"]) -> Outcome:
+    """Writes the record that pins the backup, or lets it go."""
     opened = open_backup(context.clients, args.backup, incremental=True)
     location = opened.manifest.location
     write_record(
-        opened.store, location.shelf, "pin", {"backup": location.uri, "why": args.why}, backup_id=location.backup_id,
+        opened.store, location.shelf, kind, {"backup": location.uri, "why": args.why}, backup_id=location.backup_id,
         actor=context.actor, run=context.run, clock=context.clock,
     )  # fmt: skip
-    return Outcome(DONE, {"backup": location.uri, "pinned": True, "why": args.why})
+    return Outcome(DONE, {"backup": location.uri, f"{kind}ned": True, "why": args.why})
 
 
 def tell(outcome: Outcome) -> None:
-    sys.stdout.write(f"pinned: {outcome.document['backup']}\n")
+    done = "pinned" if "pinned" in outcome.document else "unpinned"
+    sys.stdout.write(f"{done}: {outcome.document['backup']}\n")

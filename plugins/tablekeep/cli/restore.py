@@ -2,16 +2,15 @@
 
 import argparse
 import sys
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from tablekeep.cli.command import DONE, FAILED, UNVERIFIED, Context, Outcome
 from tablekeep.cli.output import print_pairs
-from tablekeep.engine.backups.catalog import shelves
+from tablekeep.cli.times import moment
+from tablekeep.engine.backups.catalog import find_shelf
 from tablekeep.engine.backups.location import Shelf
 from tablekeep.engine.backups.s3 import S3Store
-from tablekeep.engine.clock import parse_utc
 from tablekeep.engine.dynamodb.reapply import SKIPPABLE
 from tablekeep.engine.errors import BadInputError, IntegrityError
 from tablekeep.engine.names import parse_s3
@@ -105,7 +104,7 @@ def request_of(args: argparse.Namespace, context: Context) -> RestoreRequest:
         args.to_table or "to-file",
         backup=None if shelf else args.backup,
         shelf=shelf,
-        as_of=_time(args.as_of),
+        as_of=moment(args.as_of),
         mode=args.mode,
         path=args.path,
         keys=tuple(keys) if args.key is not None or args.keys_file else None,
@@ -120,13 +119,7 @@ def request_of(args: argparse.Namespace, context: Context) -> RestoreRequest:
 
 def _shelf(args: argparse.Namespace, context: Context) -> Shelf:
     bucket, root = parse_s3(args.backup)
-    found = list(shelves(S3Store(context.clients, bucket), bucket, root, name=args.table))
-    if len(found) != 1:
-        why = "there are backups of several tables of this name" if found else "there are none there"
-        raise BadInputError(
-            f"looking for backups of {args.table} under {args.backup}", why, "name the backup by its manifest's URI"
-        )
-    return found[0]
+    return find_shelf(S3Store(context.clients, bucket), bucket, root, args.table, "restoring the table")
 
 
 def _lines(name: str) -> list[str]:
@@ -136,13 +129,6 @@ def _lines(name: str) -> list[str]:
         raise BadInputError(
             f"reading the keys in {name}", str(error), "give a file with a JSON object a line"
         ) from None
-
-
-def _time(text: str | None) -> datetime | None:
-    try:
-        return parse_utc(text) if text else None
-    except ValueError as error:
-        raise BadInputError("reading --as-of", str(error), "for example --as-of 2026-11-23T02:00:00Z") from None
 
 
 def run(args: argparse.Namespace, context: Context) -> Outcome:

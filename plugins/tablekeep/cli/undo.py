@@ -5,10 +5,9 @@ from pathlib import Path
 
 from tablekeep.cli.command import DONE, Context, Outcome
 from tablekeep.cli.output import print_pairs
+from tablekeep.cli.times import moment
+from tablekeep.engine.backups.catalog import find_shelf
 from tablekeep.engine.backups.s3 import S3Store
-from tablekeep.engine.clock import parse_utc
-from tablekeep.engine.drills.choice import find_shelf
-from tablekeep.engine.errors import BadInputError
 from tablekeep.engine.names import check_table_name, parse_s3
 from tablekeep.engine.restore.undo import undo_window
 
@@ -35,12 +34,11 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, context: Context) -> Outcome:
     check_table_name(args.table)
-    try:
-        since, to = parse_utc(args.since), parse_utc(args.to)
-    except ValueError as error:
-        raise BadInputError("reading the window", str(error), "for example --from 2026-11-23T02:00:00Z") from None
+    since, to = moment(args.since), moment(args.to)
+    assert since  # argparse requires both
+    assert to
     bucket, root = parse_s3(args.root)
-    shelf = find_shelf(S3Store(context.clients, bucket), bucket, root, args.table)
+    shelf = find_shelf(S3Store(context.clients, bucket), bucket, root, args.table, "undoing in the table")
     report = undo_window(
         clients=context.clients, clock=context.clock, progress=context.progress, shelf=shelf, since=since, to=to,
         table=args.in_table, keys=args.key, key_prefix=args.key_prefix, file=Path(args.to_file) if args.to_file else None,

@@ -4,8 +4,8 @@ import argparse
 
 from tablekeep.cli.command import DONE, FAILED, UNVERIFIED, Context, Outcome
 from tablekeep.cli.output import print_pairs, size_text
+from tablekeep.cli.times import duration
 from tablekeep.engine.backups.verify import verify_backup
-from tablekeep.engine.config.values import parse_duration
 from tablekeep.engine.errors import BadInputError
 
 HELP = "verify a backup: list (names and sizes), checksum (the store's checksums), full (every item; the default)"
@@ -44,15 +44,10 @@ def _share(text: str | None) -> tuple[int, int] | None:
 def run(args: argparse.Namespace, context: Context) -> Outcome:
     if (args.subset or args.max_duration) and args.level != "full":
         raise BadInputError("reading --subset", "parts are read whole", "leave --level out")
-    try:
-        seconds = parse_duration(args.max_duration).total_seconds() if args.max_duration else None
-    except ValueError as error:
-        raise BadInputError(
-            f"reading --max-duration {args.max_duration!r}", str(error), "for example --max-duration 30m"
-        ) from None
+    longest = duration(args.max_duration, "--max-duration", "30m")
     report = verify_backup(
         clients=context.clients, clock=context.clock, progress=context.progress, backup=args.backup, level=args.level, actor=context.actor,
-        run=context.run, share=_share(args.subset), max_seconds=seconds,
+        run=context.run, share=_share(args.subset), max_seconds=longest.total_seconds() if longest else None,
     )  # fmt: skip
     if not report.ok:
         return Outcome(FAILED, report.as_dict())

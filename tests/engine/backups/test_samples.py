@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tablekeep.engine.backups.catalog import newest_verified
+from tablekeep.engine.backups.catalog import newest_verified, usable_sets
 from tablekeep.engine.backups.sets import open_backup
 from tablekeep.engine.backups.verify import VerifyReport, verify_backup
 from tablekeep.engine.clock import SystemClock
@@ -63,6 +63,19 @@ def test_every_part_comes_round(backup: str) -> None:
 def test_damage_is_found_when_its_turn_comes(backup: str) -> None:
     flip(backup, 3)
     assert [sample(backup, (0, 5)).ok for _ in range(5)] == [True, True, True, False, True]
+
+
+def test_what_another_part_looks_like_does_not_make_a_damaged_set_good(backup: str) -> None:
+    opened = open_backup(clients(), backup)
+    flip(backup, 0)
+    assert not sample(backup, (1, 5)).ok
+    assert sample(backup, (2, 5)).ok
+    usable, wrong = usable_sets(opened.store, opened.manifest.location.shelf)
+    assert (usable, [one.uri for one in wrong]) == ([], [backup])
+    flip(backup, 0)
+    whole = verify_backup(clients=clients(), clock=Ticking(), progress=NoProgress(), backup=backup, actor="t", run="t")
+    assert whole.ok
+    assert usable_sets(opened.store, opened.manifest.location.shelf)[1] == []
 
 
 def test_when_the_time_is_over_the_next_run_goes_on(backup: str) -> None:

@@ -215,3 +215,21 @@ def test_a_drill_of_the_services_recovery_is_proved_by_the_backup(local_aws: Any
     export("orders", clock=clock)
     with pytest.raises(BadInputError, match="the backup is a scan"):
         run_drill(DrillRequest(ROOT, "orders", path="pitr"), **common)
+
+
+def test_a_drill_by_import_shows_and_predicts_the_staging_too(backup: str) -> None:
+    from tablekeep.engine.drills.drill import DrillRequest, run_drill
+    from tablekeep.engine.drills.page import phase_picture
+    from tests.tables import ROOT
+
+    common: dict[str, Any] = {
+        "clients": clients(),
+        "clock": SystemClock(),
+        "progress": NoProgress(),
+        "actor": "t",
+        "run": "t",
+    }
+    report = run_drill(DrillRequest(ROOT, "orders", path="import-table"), **common)
+    assert report.passed, report.problems
+    assert "stage: " in phase_picture(report)
+    assert report.predicted_seconds == pytest.approx(sum(report.phases.values()), abs=0.01)

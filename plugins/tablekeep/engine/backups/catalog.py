@@ -39,6 +39,28 @@ def shelves(store: Store, bucket: str, root: str, *, name: str | None = None) ->
                         yield Shelf(bucket, root, account, region, service, found)
 
 
+def find_shelf(store: Store, bucket: str, root: str, table: str, doing: str) -> Shelf:
+    """The one shelf of a table's backups.
+
+    :param doing: what it is for, as the error begins: `drilling the table`.
+    :raises BadInputError: when there is none, or one in several accounts or Regions.
+    """
+    found = list(shelves(store, bucket, root, name=table))
+    what = f"{doing} {table}"
+    if not found:
+        raise BadInputError(
+            what, f"there is no backup of it under {store.address}/{root}", "make one with `tablekeep export`"
+        )
+    if len(found) > 1:
+        places = ", ".join(f"{one.account}/{one.region}" for one in found)
+        raise BadInputError(
+            what,
+            f"there are backups of tables of this name in {places}",
+            "keep them under roots of their own, and name that one",
+        )
+    return found[0]
+
+
 def list_shelf(store: Store, shelf: Shelf) -> Listing:
     """The sets of one table, newest first."""
     backups, damaged = [], []
@@ -86,29 +108,32 @@ DISPROOF = "confirm"
 as it was written does not make it right."""
 
 
-def _judged(store: Store, shelf: Shelf) -> tuple[set[str], set[str]]:
+def judged(store: Store, shelf: Shelf) -> tuple[set[str], set[str]]:
     """Ids of the sets that a verification at level `full` found whole, and none since found anything wrong with; and of those with
-    which the last one did, or a confirmation ever."""
+    which one did, since when none at level `full` found them whole, or a confirmation ever."""
     whole, bad, disproved = dict[str, bool](), set[str](), set[str]()
     for record in read_records(store, shelf, "verify"):
         name, result = record["backup_id"], record["result"]
         # a later, lighter look does not undo a full one, unless it finds something
         whole[name] = result["ok"] and (result["level"] == "full" or whole.get(name, False))
-        (bad.discard if result["ok"] else bad.add)(name)
+        if not result["ok"]:
+            bad.add(name)
+        elif result["level"] == "full":  # a lighter look, or one at other parts, does not see what was wrong
+            bad.discard(name)
         if result["level"] == DISPROOF and not result["ok"]:
             disproved.add(name)
     return {name for name, ok in whole.items() if ok} - disproved, bad | disproved
 
 
 def verified_sets(store: Store, shelf: Shelf) -> Iterator[Manifest]:
-    """The full sets that are verified, see `_judged`; newest first."""
-    whole, _ = _judged(store, shelf)
+    """The full sets that are verified, see `judged`; newest first."""
+    whole, _ = judged(store, shelf)
     return (one for one in list_shelf(store, shelf).backups if one.backup_id in whole and one.window is None)
 
 
 def usable_sets(store: Store, shelf: Shelf) -> tuple[list[Manifest], list[Manifest]]:
     """All sets but those that were found wrong, and these; newest first."""
-    _, bad = _judged(store, shelf)
+    _, bad = judged(store, shelf)
     found = list_shelf(store, shelf).backups
     return [one for one in found if one.backup_id not in bad], [one for one in found if one.backup_id in bad]
 

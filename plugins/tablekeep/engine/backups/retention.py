@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from tablekeep.engine.backups.catalog import list_shelf, usable_sets, verified_sets
+from tablekeep.engine.backups.catalog import judged, list_shelf
 from tablekeep.engine.backups.location import _BACKUP_ID, MANIFEST, Shelf
 from tablekeep.engine.backups.manifest import Manifest
 from tablekeep.engine.backups.records import Kind, read_records, write_record
@@ -201,12 +201,12 @@ def expire(
 
 def _plan(store: Store, shelf: Shelf, keep: Keep, stale: timedelta) -> Expiry:
     now, listing = store.now(), list_shelf(store, shelf)  # the store's clock, never this machine's
-    _usable, wrong = usable_sets(store, shelf)
-    verified = [one.backup_id for one in verified_sets(store, shelf)]
+    whole, wrong = judged(store, shelf)
+    verified = {one.backup_id for one in listing.backups if one.window is None} & whole
     pinned, verdicts = pins(store, shelf), list[Verdict]()
     for table_id in dict.fromkeys(one.table_id for one in listing.backups):  # a table made anew begins a new line
         line = [one for one in listing.backups if one.table_id == table_id]
-        verdicts += judge_sets(line, keep, verified=verified, pinned=pinned, wrong=[one.backup_id for one in wrong])
+        verdicts += judge_sets(line, keep, verified=verified, pinned=pinned, wrong=wrong)
     expiry = Expiry(shelf.name, verdicts, {})
     if listing.damaged:
         expiry.stopped = f"{listing.damaged[0].uri} has a manifest that cannot be trusted: look into it first"

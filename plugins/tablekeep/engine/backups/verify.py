@@ -140,12 +140,12 @@ def verify_sample(
     each = -(-count // groups)
     first = (number - 1) * each if number else _next_part(opened)
     progress.phase("verify", each, "parts")
+    again = encoder_for(manifest.layout, manifest.key_names)
     with KeySpool(manifest.items) as keys:
         for part in [*manifest.parts[first:], *manifest.parts[: first if not number else 0]][:each]:
             if report.parts_read and max_seconds is not None and clock.monotonic() - started > max_seconds:
                 break
-            again = encoder_for(manifest.layout, manifest.key_names)
-            _attempt(report, lambda part=part, again=again: _part(opened, part, again, keys, progress))  # type: ignore[misc]
+            _attempt(report, lambda part=part: _part(opened, part, again, keys, progress))  # type: ignore[misc]
             report.parts_read += 1
             progress.advance(1)
         for key in keys.duplicates():

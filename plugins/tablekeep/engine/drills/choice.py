@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Literal, get_args
 
-from tablekeep.engine.backups.catalog import list_shelf, shelves
+from tablekeep.engine.backups.catalog import list_shelf
 from tablekeep.engine.backups.location import Shelf
 from tablekeep.engine.backups.manifest import Manifest
 from tablekeep.engine.backups.store import Store
@@ -22,25 +22,6 @@ class Chosen:
     manifest: Manifest
     words: str
     newest_items: int
-
-
-def find_shelf(store: Store, bucket: str, root: str, table: str) -> Shelf:
-    """The shelf of a table's backups.
-
-    :raises BadInputError: when there is none, or one in several accounts or Regions.
-    """
-    found = list(shelves(store, bucket, root, name=table))
-    what = f"drilling the table {table}"
-    if not found:
-        raise BadInputError(
-            what, f"there is no backup of it under {store.address}/{root}", "make one with `tablekeep export`"
-        )
-    if len(found) > 1:
-        places = ", ".join(f"{one.account}/{one.region}" for one in found)
-        raise BadInputError(
-            what, f"there are backups of tables of this name in {places}", "drill them under roots of their own"
-        )
-    return found[0]
 
 
 def choose(store: Store, shelf: Shelf, how: Choose, within: timedelta | None, clock: Clock) -> Chosen:

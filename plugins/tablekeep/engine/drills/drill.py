@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 
+from tablekeep.engine.backups.catalog import find_shelf
 from tablekeep.engine.backups.location import Shelf
 from tablekeep.engine.backups.manifest import Manifest
 from tablekeep.engine.backups.records import write_record
@@ -13,7 +14,7 @@ from tablekeep.engine.backups.verify import verify_set
 from tablekeep.engine.clients import SessionClients
 from tablekeep.engine.clock import Clock, utc_text
 from tablekeep.engine.drills.checks import Check, look_for_tools, run_checks
-from tablekeep.engine.drills.choice import Choose, choose, choose_parts, find_shelf
+from tablekeep.engine.drills.choice import Choose, choose, choose_parts
 from tablekeep.engine.drills.page import drill_page
 from tablekeep.engine.drills.report import DrillReport, Objectives, history, judge, predicted
 from tablekeep.engine.drills.scratch import scratch_name, scratch_tags, sweep, tear_down
@@ -95,7 +96,7 @@ class _Drill:
     def carry_out(self, bucket: str, root: str, prices: Prices) -> DrillReport:
         request, clock = self._request, self._clock
         began, started = clock.monotonic(), clock.now()
-        shelf = find_shelf(self._store, bucket, root, request.table)
+        shelf = find_shelf(self._store, bucket, root, request.table, "drilling the table")
         chosen = choose(self._store, shelf, request.choose, request.within, clock)
         manifest, found = chosen.manifest, clock.monotonic() - began
         parts = choose_parts(manifest, request.percent, clock)

@@ -9,7 +9,8 @@ from tablekeep.engine.drills.report import PHASES, DrillReport, fact_text
 
 WIDTH, HEIGHT = 720, 220
 COLOURS = {
-    "find": "#7b8794", "verify": "#9fb3c8", "create": "#829ab1", "load": "#2f6f4f", "indexes": "#5b8c5a", "proof": "#b8860b",
+    "find": "#7b8794", "verify": "#9fb3c8", "create": "#829ab1", "stage": "#5a7d9a",
+    "load": "#2f6f4f", "indexes": "#5b8c5a", "proof": "#b8860b",
     "settings": "#8d6a9f",
 }  # fmt: skip
 

@@ -10,7 +10,7 @@ from tablekeep.engine.backups.records import read_records
 from tablekeep.engine.backups.store import Store
 from tablekeep.engine.restore.plan import predict
 
-PHASES = ("find", "verify", "create", "load", "indexes", "proof", "settings")
+PHASES = ("find", "verify", "create", "stage", "load", "indexes", "proof", "settings")
 """In the order in which they follow each other; their sum is the time that a restore takes."""
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from tablekeep.engine.backups.catalog import newest_verified
+from tablekeep.engine.backups.catalog import newest_verified, verifications
 from tablekeep.engine.backups.manifest import Manifest
 from tablekeep.engine.backups.records import Kind, read_records
 from tablekeep.engine.backups.s3 import S3Store
@@ -151,15 +151,17 @@ def plan_restore(
     progress: Progress,
     prices: Prices,
     count_expired: bool = True,
+    source: Source | None = None,
 ) -> Prepared:
     """Looks, and changes nothing. Reads the items where a part of them is wanted or where they may have expired, to count them.
 
     :param clients: of the target's account and Region. :param backup_clients: for the bucket, when it belongs to another account.
     :param count_expired: without it a whole set is not read for the sake of that figure, which is none of the hash.
+    :param source: of the request, where it is open already.
     :raises BadInputError: when the restore may not be done as asked, or costs more than `request.max_usd`.
     """
     request.check()
-    source = open_source(request, backup_clients or clients, progress)
+    source = source or open_source(request, backup_clients or clients, progress)
     settings = settings_of(source)
     target = look_at_target(clients, request, settings)
     selection = select(source.full.key, keys=request.keys, key_prefix=request.key_prefix, where=request.where)
@@ -256,11 +258,9 @@ def _expired(item: bytes, ttl: str, now: int, oldest: int) -> bool:
 
 def _verified(source: Source) -> dict[str, Any] | None:
     """When and how the newest set was verified last."""
-    newest, found = source.manifest, None
-    for record in read_records(source.store, newest.location.shelf, "verify"):
-        if record["backup_id"] == newest.backup_id:
-            found = {"at": record["at"], "level": record["result"]["level"], "ok": record["result"]["ok"]}
-    return found
+    newest = source.manifest
+    record = verifications(source.store, newest.location.shelf).get(newest.backup_id)
+    return {"at": record["at"], "level": record["result"]["level"], "ok": record["result"]["ok"]} if record else None
 
 
 def _notes(source: Source, verified: dict[str, Any] | None, request: RestoreRequest) -> Iterable[str]:
@@ -292,9 +292,11 @@ def _predicted(source: Source, items: int, units: int, max_wcu: float | None) ->
 
 
 def predict(phases: dict[str, float], measured_items: int, items: int) -> float:
-    """Seconds for `items`, from the phases of a run with `measured_items`: loading, proof and indexes grow with the items."""
+    """Seconds for `items`, from the phases of a run with `measured_items`: staging, loading, proof and indexes grow with the items."""
     grows = items / measured_items if measured_items else 1.0
-    return sum(seconds * (grows if name in ("load", "proof", "indexes") else 1.0) for name, seconds in phases.items())
+    return sum(
+        seconds * (grows if name in ("stage", "load", "proof", "indexes") else 1.0) for name, seconds in phases.items()
+    )
 
 
 def last_measured(store: Any, manifest: Manifest) -> dict[str, Any] | None:

@@ -153,7 +153,7 @@ def select(
 def _key(text: str, number: int, key: Key) -> bytes:
     what = f"reading key {number}"
     example = "give all key attributes, for example " + json.dumps(
-        {name: 1 if kind == "N" else "…" for name, kind in key}
+        {name: 1 if kind == "N" else "a" for name, kind in key}
     )
     try:
         given = json.loads(text, parse_int=_Number, parse_float=_Number)

@@ -2,6 +2,7 @@
 does not name; a try that died is gone on with."""
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any
 
 from tablekeep.engine.backups.records import write_record
@@ -59,18 +60,12 @@ def restore_table(
     began = clock.monotonic()
     given = backup_clients or clients
     source = open_source(request, given, progress)
-    state = None
-    if record:
-        state = RestoreState(
-            source.store, request.where_backups_lie, clients.account(), clients.region, request.to_table
+    shelf, account = request.where_backups_lie, clients.account()
+    state = RestoreState(source.store, shelf, account, clients.region, request.to_table) if record else None
+    with state.lease(actor=actor, run=run, clock=clock) if state else nullcontext():
+        return _Restore(request, clients, given, clock, progress, actor, run, state).carry_out(
+            source, plan_hash, prices or load_prices(), tags or {}, prove, began
         )
-        with state.lease(actor=actor, run=run, clock=clock):
-            return _Restore(request, clients, given, clock, progress, actor, run, state).carry_out(
-                source, plan_hash, prices or load_prices(), tags or {}, prove, began
-            )
-    return _Restore(request, clients, given, clock, progress, actor, run, None).carry_out(
-        source, plan_hash, prices or load_prices(), tags or {}, prove, began
-    )
 
 
 class _Restore:
@@ -90,9 +85,10 @@ class _Restore:
         self, source: Source, plan_hash: str | None, prices: Prices, tags: dict[str, str], prove: bool, began: float
     ) -> RestoreReport:
         self._at = began
-        if (done := self._done()) is not None:
+        state = self._state.load() if self._state else None
+        if (done := self._done(state)) is not None:
             return done
-        prepared, at = self._prepared(source, plan_hash, prices)
+        prepared, at = self._prepared(state, source, plan_hash, prices)
         plan, settings = prepared.plan, prepared.settings
         self._lap("find")
         created = (
@@ -134,17 +130,17 @@ class _Restore:
             raise failure
         return report
 
-    def _done(self) -> RestoreReport | None:
+    def _done(self, state: Progressing | None) -> RestoreReport | None:
         """The report of an earlier try of this run that came to its end and could not say so."""
-        state = self._state.load() if self._state else None
         if state is None or not state.finished or state.run != self._run or state.request != self._request.digest():
             return None
         return RestoreReport(**state.report) if state.report else None
 
-    def _prepared(self, source: Source, plan_hash: str | None, prices: Prices) -> tuple[Prepared, Progressing]:
+    def _prepared(
+        self, state: Progressing | None, source: Source, plan_hash: str | None, prices: Prices
+    ) -> tuple[Prepared, Progressing]:
         """The plan: that of an unfinished try, else a new one."""
         request = self._request
-        state = self._state.load() if self._state else None
         known = resumable(state, request.digest())
         if known is not None and state is not None and self._is_there(state, known):
             if request.backup is None and request.as_of is None:  # there may be a newer one meanwhile
@@ -160,7 +156,7 @@ class _Restore:
                 return Prepared(known, source, selection, settings_of(source), target), state
         prepared = plan_restore(
             request, clients=self._clients, backup_clients=self._backup_clients, clock=self._clock, progress=self._progress,
-            prices=prices, count_expired=False,
+            prices=prices, count_expired=False, source=source,
         )  # fmt: skip
         _check_hash(prepared.plan, plan_hash)
         fresh = Progressing(request.digest(), prepared.plan.as_dict(), self._clock.token(8), self._run)
