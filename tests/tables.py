@@ -3,6 +3,7 @@
 import base64
 from typing import Any
 
+from tablekeep.engine.backups.verify import verify_backup
 from tablekeep.engine.clients import SessionClients
 from tablekeep.engine.clock import SystemClock
 from tablekeep.engine.export.table import ExportReport, export_table
@@ -64,6 +65,20 @@ def export(table: str, **more: Any) -> ExportReport:
         "run": "test",
     }
     return export_table(**({"table": table} | common | more))
+
+
+def verify(backup: str) -> None:
+    """Verifies a backup at level full; it must be whole."""
+    report = verify_backup(
+        clients=clients(),
+        clock=SystemClock(),
+        progress=NoProgress(),
+        backup=backup,
+        level="full",
+        actor="test",
+        run="test",
+    )
+    assert report.ok, report.problems
 
 
 def orders(count: int = 40) -> list[dict[str, Any]]:

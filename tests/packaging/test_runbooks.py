@@ -9,10 +9,7 @@ from typing import Any
 import pytest
 
 from local_aws.datasets import create_and_load
-from tablekeep.engine.backups.verify import verify_backup
-from tablekeep.engine.clock import SystemClock
-from tablekeep.engine.progress import NoProgress
-from tests.tables import clients, export, make_bucket
+from tests.tables import clients, export, make_bucket, verify
 
 FOLDER = Path(__file__).parents[2] / "docs" / "runbooks"
 RUNBOOKS = sorted(one.name for one in FOLDER.glob("*.md"))
@@ -31,9 +28,7 @@ def orders(local_aws: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> P
     make_bucket(local_aws, "acme-backups")
     create_and_load(local_aws.client("dynamodb"), "orders")
     backup = export("orders", to=ROOT, segments=2).backup
-    verify_backup(
-        clients=clients(), clock=SystemClock(), progress=NoProgress(), backup=backup, level="full", actor="t", run="t"
-    )
+    verify(backup)
     programs = tmp_path / "bin"
     programs.mkdir()
     for name, arguments in (("tablekeep", "-m tablekeep"), ("python3", "")):

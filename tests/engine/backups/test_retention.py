@@ -17,12 +17,11 @@ from tablekeep.engine.backups.retention import GRACE, Keep, expire, judge_sets, 
 from tablekeep.engine.backups.s3 import S3Store
 from tablekeep.engine.backups.sets import open_backup
 from tablekeep.engine.backups.store import AlreadyExistsError
-from tablekeep.engine.backups.verify import verify_backup
 from tablekeep.engine.clock import SystemClock
 from tablekeep.engine.errors import BadInputError, TransientError
 from tablekeep.engine.leases import Lease
 from tablekeep.engine.progress import NoProgress
-from tests.tables import BUCKET, clients, export, make_bucket, make_table, orders
+from tests.tables import BUCKET, clients, export, make_bucket, make_table, orders, verify
 
 SHELF = Shelf(BUCKET, "backups", "123456789012", "us-east-1", "dynamodb", "orders")
 BEGIN = datetime(2026, 1, 1, 2, tzinfo=UTC)
@@ -121,15 +120,7 @@ def month(local_aws: Any) -> list[str]:
     for day in range(9, -1, -1):
         clock = AtTime(datetime.now(UTC) - timedelta(days=day))
         backup = export("orders", clock=clock).backup
-        verify_backup(
-            clients=clients(),
-            clock=SystemClock(),
-            progress=NoProgress(),
-            backup=backup,
-            level="full",
-            actor="t",
-            run="t",
-        )
+        verify(backup)
         found.insert(0, backup)
     return found
 
@@ -218,15 +209,7 @@ def test_a_locked_backup_is_kept(local_aws: Any) -> None:
     backups = []
     for day in (2, 1, 0):
         backup = export("orders", clock=AtTime(datetime.now(UTC) - timedelta(days=day))).backup
-        verify_backup(
-            clients=clients(),
-            clock=SystemClock(),
-            progress=NoProgress(),
-            backup=backup,
-            level="full",
-            actor="t",
-            run="t",
-        )
+        verify(backup)
         backups.append(backup)
     until = datetime.now(UTC) + timedelta(days=30)
     key = open_backup(clients(), backups[0]).manifest.location.manifest_key

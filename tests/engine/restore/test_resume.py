@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 from tablekeep.engine.backups.sets import open_backup
-from tablekeep.engine.backups.verify import verify_backup
 from tablekeep.engine.clock import SystemClock
 from tablekeep.engine.dynamodb.wire import WireClient
 from tablekeep.engine.errors import BadInputError, TransientError
@@ -18,7 +17,7 @@ from tablekeep.engine.restore.request import RestoreRequest
 from tablekeep.engine.restore.state import RestoreState
 from tablekeep.engine.restore.table import restore_table
 from tests.engine.restore import killed
-from tests.tables import clients, export, make_bucket, make_table, orders
+from tests.tables import clients, export, make_bucket, make_table, orders, verify
 
 INDEX = {
     "IndexName": "by-note",
@@ -163,13 +162,13 @@ def test_the_newest_backup_stays_the_one_that_was_begun_with(backup: str) -> Non
         "actor": "t",
         "run": "t",
     }
-    verify_backup(backup=backup, level="full", **common)
+    verify(backup)
     request = RestoreRequest("again", shelf=shelf)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("tablekeep.engine.restore.table.add_indexes", broken)
         with pytest.raises(TransientError):
             restore_table(request, **common)
-    verify_backup(backup=export("orders").backup, level="full", **common)
+    verify(export("orders").backup)
     report = restore_table(request, **common)
     assert (report.backup, report.proved) == (backup, True)
     assert report.resumed == len(open_backup(clients(), backup).manifest.parts)

@@ -11,11 +11,12 @@ import msgspec
 
 from tablekeep.engine.clients import SessionClients
 from tablekeep.engine.errors import BadInputError, IntegrityError
-from tablekeep.engine.items.hashing import MODULUS, ContentHash, item_hash
+from tablekeep.engine.items.hashing import ContentHash
 from tablekeep.engine.progress import Progress
 from tablekeep.engine.restore.plan import open_source
 from tablekeep.engine.restore.request import RestoreRequest
 from tablekeep.engine.restore.selection import select
+from tablekeep.engine.restore.source import every_page
 
 
 @dataclass
@@ -49,18 +50,15 @@ def restore_to_file(request: RestoreRequest, file: Path, *, clients: SessionClie
     source = open_source(request, clients, progress)
     selection = select(source.full.key, keys=request.keys, key_prefix=request.key_prefix, where=request.where)
     progress.phase("read", source.full.items)
-    count = total = 0
+    content = ContentHash()
     handle, name = tempfile.mkstemp(prefix=".tablekeep-", dir=file.parent)
     try:
         with os.fdopen(handle, "wb") as raw, source, _packed(raw, file, "wb") as sink:
-            for unit in source.units:
-                for page in source.items(unit):
-                    picked = selection.pick(page)
-                    sink.write(b"".join([b'{"Item":%b}\n' % item for item in picked]))
-                    count += len(picked)
-                    total += sum(map(item_hash, picked))
-                    progress.advance(len(page))
-        content = ContentHash(count, total % MODULUS)
+            for page in every_page(source):
+                picked = selection.pick(page)
+                sink.write(b"".join([b'{"Item":%b}\n' % item for item in picked]))
+                content += ContentHash.of(picked)
+                progress.advance(len(page))
         if _content(Path(name), file) != content:
             raise IntegrityError(
                 what, "the file holds something else than was written", "look at the disk, and try again"
@@ -68,7 +66,7 @@ def restore_to_file(request: RestoreRequest, file: Path, *, clients: SessionClie
         os.link(name, file)  # not over a file that has come up meanwhile
     finally:
         Path(name).unlink(missing_ok=True)
-    return FileReport(source.full.uri, str(file), count, str(content))
+    return FileReport(source.full.uri, str(file), content.count, str(content))
 
 
 def _packed(raw: BinaryIO, file: Path, mode: Any) -> Any:
@@ -77,9 +75,5 @@ def _packed(raw: BinaryIO, file: Path, mode: Any) -> Any:
 
 def _content(written: Path, file: Path) -> ContentHash:
     decode = msgspec.json.Decoder(_Line).decode
-    count = total = 0
     with written.open("rb") as raw, _packed(raw, file, "rb") as lines:
-        for line in lines:
-            total += item_hash(bytes(decode(line).Item))
-            count += 1
-    return ContentHash(count, total % MODULUS)
+        return ContentHash.of(bytes(decode(line).Item) for line in lines)

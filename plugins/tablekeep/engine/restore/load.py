@@ -9,7 +9,7 @@ from tablekeep.engine.dynamodb.budget import TokenBucket
 from tablekeep.engine.dynamodb.wire import WireClient
 from tablekeep.engine.dynamodb.write import BatchWriter
 from tablekeep.engine.errors import IntegrityError
-from tablekeep.engine.items.hashing import item_hash
+from tablekeep.engine.items.hashing import ContentHash
 from tablekeep.engine.progress import Progress
 from tablekeep.engine.restore.selection import Selection
 from tablekeep.engine.restore.source import REST, Source
@@ -78,8 +78,7 @@ def load_items(
                 for page in pages(source, left):
                     picked = selection.pick(page)
                     writing.put_many(picked)
-                    loaded.items += len(picked)
-                    loaded.total += sum(map(item_hash, picked))
+                    loaded.content += ContentHash.of(picked)
                 report = writing.close()
             if report.items + report.equal + report.kept != loaded.items:
                 raise IntegrityError(

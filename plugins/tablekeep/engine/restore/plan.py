@@ -19,13 +19,13 @@ from tablekeep.engine.dynamodb.reapply import plan_settings
 from tablekeep.engine.dynamodb.settings import TableSettings
 from tablekeep.engine.errors import BadInputError
 from tablekeep.engine.items.canonical import parse_item
-from tablekeep.engine.items.hashing import MODULUS, ContentHash, item_hash
+from tablekeep.engine.items.hashing import ContentHash
 from tablekeep.engine.prices import Prices
 from tablekeep.engine.progress import Progress
 from tablekeep.engine.restore.paths import choose_path
 from tablekeep.engine.restore.request import RestoreRequest
 from tablekeep.engine.restore.selection import Selection, select
-from tablekeep.engine.restore.source import ChainSource, SetSource, Source, chain_until, settings_of
+from tablekeep.engine.restore.source import ChainSource, SetSource, Source, chain_until, every_page, settings_of
 from tablekeep.engine.restore.targets import Target, look_at_target
 
 WRITE_UNIT = 1024
@@ -167,7 +167,7 @@ def plan_restore(
     selection = select(source.full.key, keys=request.keys, key_prefix=request.key_prefix, where=request.where)
     parts = [one for one in source.full.parts if one.name in source.units]
     items, raw_bytes, expired = sum(one.rows for one in parts), sum(one.raw_bytes for one in parts), None
-    content = str(sum((one.content for one in parts), ContentHash(0, 0)))
+    content = str(sum((one.content for one in parts), ContentHash()))
     exact = len(source.sets) == 1
     expiry = settings.ttl_attribute if count_expired or not exact else None
     if not selection.everything or expiry:
@@ -230,17 +230,15 @@ def _count(
     progress.phase("count", source.full.items)
     now = int(clock.now().timestamp())
     oldest = now - int(timedelta(days=5 * 365).total_seconds())
-    items = raw_bytes = total = expired = 0
-    for unit in source.units:
-        for page in source.items(unit):
-            picked = selection.pick(page)
-            items += len(picked)
-            raw_bytes += sum(map(len, picked))
-            total += sum(map(item_hash, picked))
-            if ttl is not None:
-                expired += sum(1 for item in picked if _expired(item, ttl, now, oldest))
-            progress.advance(len(page))
-    return items, raw_bytes, str(ContentHash(items, total % MODULUS)), expired if ttl is not None else None
+    content, raw_bytes, expired = ContentHash(), 0, 0
+    for page in every_page(source):
+        picked = selection.pick(page)
+        content += ContentHash.of(picked)
+        raw_bytes += sum(map(len, picked))
+        if ttl is not None:
+            expired += sum(1 for item in picked if _expired(item, ttl, now, oldest))
+        progress.advance(len(page))
+    return content.count, raw_bytes, str(content), expired if ttl is not None else None
 
 
 def _expired(item: bytes, ttl: str, now: int, oldest: int) -> bool:

@@ -12,12 +12,11 @@ from tablekeep.engine.items.canonical import canonical_key, parse_item
 from tablekeep.engine.items.hashing import item_hash, key_hash
 from tablekeep.engine.progress import Progress
 from tablekeep.engine.restore.existing import get_items, read_back
-from tablekeep.engine.restore.load import pages, waves
 from tablekeep.engine.restore.plan import Prepared
 from tablekeep.engine.restore.report import RestoreReport
 from tablekeep.engine.restore.selection import Selection
 from tablekeep.engine.restore.sides import TableSide
-from tablekeep.engine.restore.source import Source
+from tablekeep.engine.restore.source import Source, every_page
 
 MOST_KEYS = 100
 """Differing keys that a report names."""
@@ -109,6 +108,4 @@ def _differing(one: bytes, other: bytes) -> list[str]:
 
 
 def _wanted(source: Source, selection: Selection) -> Iterator[list[bytes]]:
-    for wave in waves(source.units):
-        for page in pages(source, wave):
-            yield selection.pick(page)
+    return (selection.pick(page) for page in every_page(source))

@@ -12,7 +12,7 @@ from tablekeep.engine.clients import SessionClients, error_code, translate, tran
 from tablekeep.engine.clock import Clock
 from tablekeep.engine.dynamodb.tables import CREATION_TAG, RUN_TAG, CreatedTable, await_active, creation_request
 from tablekeep.engine.errors import BadInputError, IntegrityError
-from tablekeep.engine.items.hashing import item_hash
+from tablekeep.engine.items.hashing import ContentHash
 from tablekeep.engine.progress import Progress
 from tablekeep.engine.restore.plan import Prepared
 from tablekeep.engine.restore.state import Loaded
@@ -47,8 +47,7 @@ def stage(prepared: Prepared, prefix: str, progress: Progress) -> Loaded:
                     for page in source.items(unit):
                         picked = prepared.selection.pick(page)
                         file.write(b"".join([b'{"Item":%b}\n' % item for item in picked]))
-                        loaded.items += len(picked)
-                        loaded.total += sum(map(item_hash, picked))
+                        loaded.content += ContentHash.of(picked)
                         progress.advance(len(page))
                 sink.finish()
             except BaseException:

@@ -120,6 +120,12 @@ class ChainSource:
                 pass
 
 
+def every_page(source: Source) -> Iterator[list[bytes]]:
+    """All items, unit by unit; in a `with source`."""
+    for unit in source.units:
+        yield from source.items(unit)
+
+
 def chain_until(clients: SessionClients, shelf: Shelf, until: datetime) -> tuple[S3Store, Chain]:
     """The full set and the increments that give the newest state no later than `until`.
 

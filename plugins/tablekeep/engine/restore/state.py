@@ -11,7 +11,7 @@ from tablekeep.engine.backups.store import AlreadyExistsError, Store
 from tablekeep.engine.checkpoints import Checkpoint
 from tablekeep.engine.clock import Clock
 from tablekeep.engine.errors import IntegrityError
-from tablekeep.engine.items.hashing import MODULUS, ContentHash
+from tablekeep.engine.items.hashing import ContentHash
 from tablekeep.engine.leases import Lease
 from tablekeep.engine.restore.plan import RestorePlan
 
@@ -23,28 +23,27 @@ VERSION = 1
 class Loaded:
     """What the finished units gave: counts, and the sum of the items' hashes.
 
-    :ivar items: wanted. :ivar written, equal, kept: of a conditional restore, see `existing.ConditionalWriter`.
+    :ivar content: of the items that were wanted. :ivar written, equal, kept: of a conditional restore, see `existing.ConditionalWriter`.
     """
 
-    items: int = 0
+    content: ContentHash = field(default_factory=ContentHash)
     written: int = 0
     equal: int = 0
     kept: int = 0
-    total: int = 0
 
     @property
-    def content(self) -> ContentHash:
-        return ContentHash(self.items, self.total % MODULUS)
+    def items(self) -> int:
+        """Wanted."""
+        return self.content.count
 
     def add(self, other: "Loaded") -> None:
-        self.items += other.items
+        self.content += other.content
         self.written += other.written
         self.equal += other.equal
         self.kept += other.kept
-        self.total = (self.total + other.total) % MODULUS
 
     def as_json(self) -> list[Any]:
-        return [self.items, self.written, self.equal, self.kept, f"{self.total:064x}"]
+        return [self.items, self.written, self.equal, self.kept, f"{self.content.total:064x}"]
 
 
 @dataclass
@@ -92,7 +91,7 @@ class RestoreState:
             items, written, equal, kept, total = document["loaded"]
             return Progressing(
                 document["request"], document["plan"], document["token"], document["run"], list(document["units"]),
-                Loaded(items, written, equal, kept, int(total, 16)), bool(document["finished"]),
+                Loaded(ContentHash(items, int(total, 16)), written, equal, kept), bool(document["finished"]),
                 document["report"],
             )  # fmt: skip
         except (KeyError, ValueError, TypeError):

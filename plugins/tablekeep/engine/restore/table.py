@@ -196,7 +196,7 @@ class _Restore:
         if plan.path == "pitr":
             created = restore_to_point_in_time(prepared, **common)
             assert plan.content
-            at.loaded = Loaded(plan.items, plan.items, total=ContentHash.parse(plan.content).total)
+            at.loaded = Loaded(ContentHash.parse(plan.content), plan.items)
         else:
             prefix = stage_prefix(prepared, at.token)
             at.loaded = stage(prepared, prefix, self._progress)
