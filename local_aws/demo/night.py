@@ -24,8 +24,8 @@ from local_aws.demo.result import HEADINGS, Result, cells, look, page
 from local_aws.environment import REGION, aws_variables, child_environment
 from local_aws.postgres import EmbeddedPostgres, PostgresError
 from tablekeep.engine.clients import SessionClients
+from tablekeep.engine.config.kinds.dynamodb import DynamoDBPipeline
 from tablekeep.engine.config.load import load_folder
-from tablekeep.engine.config.model import Pipeline
 from tablekeep.engine.names import parse_s3
 
 STEPS = 8
@@ -205,12 +205,12 @@ class Demo:
         self._write_state()
 
     @property
-    def pipelines(self) -> list[Pipeline]:
-        """The enabled pipelines that the demo runs."""
+    def pipelines(self) -> list[DynamoDBPipeline]:
+        """The enabled pipelines of tables that the demo runs."""
         loaded = load_folder(self._pipelines or PROJECT / "include" / "pipelines", environment="dev")
         if loaded.problems:
             raise DemoError("\n".join(["the pipeline files are wrong:", *(str(one) for one in loaded.problems)]))
-        return [pipeline for pipeline in loaded.pipelines if pipeline.enabled]
+        return [one for one in loaded.pipelines if one.enabled and isinstance(one, DynamoDBPipeline)]
 
     def _load(self) -> dict[str, int]:
         """Makes the tables and gives how many items each has."""

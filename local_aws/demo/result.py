@@ -15,7 +15,7 @@ from tablekeep.engine.backups.location import Shelf
 from tablekeep.engine.backups.records import read_records
 from tablekeep.engine.backups.s3 import S3Store
 from tablekeep.engine.clients import SessionClients
-from tablekeep.engine.config.model import Pipeline
+from tablekeep.engine.config.kinds.dynamodb import DynamoDBPipeline
 from tablekeep.engine.names import parse_s3
 
 
@@ -70,7 +70,7 @@ class Result:
         return document
 
 
-def look(pipeline: Pipeline, loaded: int, clients: SessionClients, databases: dict[str, str]) -> TableResult:
+def look(pipeline: DynamoDBPipeline, loaded: int, clients: SessionClients, databases: dict[str, str]) -> TableResult:
     """Gathers one pipeline's figures and judges them.
 
     :param databases: DSN of the database behind each kind of copy: `{"postgres": …, "redshift": …}`.

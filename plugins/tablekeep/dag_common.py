@@ -6,7 +6,8 @@ from typing import Any
 from airflow.sdk import DAG, CronTriggerTimetable
 from airflow.timetables.base import Timetable
 
-from tablekeep.engine.config.model import Pipeline
+from tablekeep.engine.config.base import Pipeline
+from tablekeep.engine.config.kinds.dynamodb import DynamoDBPipeline
 from tablekeep.runtime import ByErrorFamily
 
 RETRIES = 3
@@ -25,13 +26,13 @@ def make_dag(pipeline: Pipeline, dag_id: str, what: str, doc: str, *, schedule: 
     """What all DAGs have."""
     return DAG(
         dag_id,
-        description=f"{what} of the DynamoDB table {pipeline.table}",
+        description=f"{what} of {pipeline.subject}",
         doc_md=doc,
         schedule=schedule,
         catchup=False,
         max_active_runs=1,
         is_paused_upon_creation=False,
-        tags=["tablekeep", what, f"table:{pipeline.table}"[:100]],
+        tags=["tablekeep", what, pipeline.tag[:100]],
         default_args=task_defaults(pipeline.owner, pipeline.pool),
         **more,
     )
@@ -53,7 +54,7 @@ def aws_of(pipeline: Pipeline) -> dict[str, Any]:
     return {"aws_conn_id": pipeline.aws_conn_id, "region_name": pipeline.region}
 
 
-def source_of(pipeline: Pipeline) -> dict[str, Any]:
+def source_of(pipeline: DynamoDBPipeline) -> dict[str, Any]:
     return aws_of(pipeline) | {"table": pipeline.table, "to": pipeline.backup.to}
 
 

@@ -1,6 +1,7 @@
 """The text that Airflow shows on each DAG: what it does, and what to do when it is red."""
 
-from tablekeep.engine.config.model import Backup, Copy, Pipeline, PostgresCopy
+from tablekeep.engine.config.kinds.dynamodb import DynamoDBPipeline
+from tablekeep.engine.config.model import Backup, Copy, PostgresCopy
 from tablekeep.engine.config.values import duration_text
 
 
@@ -8,7 +9,7 @@ def _schedule(schedule: str | None, timezone: str) -> str:
     return f"On the schedule `{schedule}` ({timezone})" if schedule else "When triggered by hand"
 
 
-def backup_doc(pipeline: Pipeline) -> str:
+def backup_doc(pipeline: DynamoDBPipeline) -> str:
     """For `backup__…`."""
     backup = pipeline.backup
     budget = (
@@ -64,7 +65,7 @@ def _past(backup: Backup) -> str:
     return "A backfill makes the full set of each day, as far back as the service keeps the past."
 
 
-def copy_doc(pipeline: Pipeline, copy: Copy) -> str:
+def copy_doc(pipeline: DynamoDBPipeline, copy: Copy) -> str:
     """For `copy__…`."""
     where = (
         f"the connection `{copy.conn_id}`"
@@ -83,7 +84,7 @@ Red with "others made it": the table is not ours. Name another, or trigger once 
 """
 
 
-def verify_doc(pipeline: Pipeline) -> str:
+def verify_doc(pipeline: DynamoDBPipeline) -> str:
     """For `verify__…`."""
     assert pipeline.verify
     return f"""# Verification of the newest backup of `{pipeline.table}`
@@ -94,7 +95,7 @@ damaged. Run `backup__{pipeline.name}`, then look into the older sets with `tabl
 """
 
 
-def drill_doc(pipeline: Pipeline) -> str:
+def drill_doc(pipeline: DynamoDBPipeline) -> str:
     """For `drill__…`."""
     assert pipeline.drill
     objectives = pipeline.drill.objectives
@@ -116,7 +117,7 @@ scratch table is deleted. Objectives: RTO {rto}, RPO {rpo}. The link *Drill repo
 """
 
 
-def restore_doc(pipeline: Pipeline) -> str:
+def restore_doc(pipeline: DynamoDBPipeline) -> str:
     """For `restore__…`."""
     refused = ", ".join(f"`{one}`" for one in pipeline.restore.patterns_refused) or "none"
     people = pipeline.restore.people

@@ -7,7 +7,7 @@ from airflow.sdk import DAG, Param, chain
 
 from tablekeep.dag_common import aws_of, cron_timetable, make_dag, max_usd, source_of
 from tablekeep.dag_docs import drill_doc, restore_doc
-from tablekeep.engine.config.model import Pipeline
+from tablekeep.engine.config.kinds.dynamodb import DynamoDBPipeline
 from tablekeep.operators.approve import ApproveRestoreOperator
 from tablekeep.operators.drill import RestoreDrillOperator, SweepScratchTablesOperator
 from tablekeep.operators.restore import ParquetToDynamoDBOperator, PlanRestoreOperator
@@ -17,7 +17,7 @@ MODES = ["new", "empty", "missing-only", "overwrite-listed-keys"]
 _LINES = {"type": ["null", "array"], "items": {"type": "string"}}
 
 
-def restore_dag(pipeline: Pipeline) -> DAG:
+def restore_dag(pipeline: DynamoDBPipeline) -> DAG:
     """`restore__…`: plan → approve → restore, by hand only."""
     restore = pipeline.restore
     where = {"target_aws_conn_id": restore.aws_conn_id, "target_region_name": restore.region}
@@ -69,7 +69,7 @@ def restore_dag(pipeline: Pipeline) -> DAG:
     return dag
 
 
-def _params(pipeline: Pipeline) -> dict[str, Param]:
+def _params(pipeline: DynamoDBPipeline) -> dict[str, Param]:
     name = {"type": "string", "minLength": 3, "maxLength": 255, "pattern": "^[A-Za-z0-9_.-]+$"}
     return {
         "to_table": Param(title="To table", description="A new table, unless the mode says otherwise.", **name),
@@ -126,7 +126,7 @@ def _params(pipeline: Pipeline) -> dict[str, Param]:
     }
 
 
-def drill_dag(pipeline: Pipeline) -> DAG:
+def drill_dag(pipeline: DynamoDBPipeline) -> DAG:
     """`drill__…`."""
     assert pipeline.drill
     drill = pipeline.drill

@@ -8,8 +8,9 @@ from tablekeep.cli.command import DONE, FAILED, Context, Outcome
 from tablekeep.cli.connections import add_connection_option, pipeline_clients
 from tablekeep.cli.output import print_pairs
 from tablekeep.cli.times import duration
+from tablekeep.engine.config.kinds.dynamodb import DynamoDBPipeline
 from tablekeep.engine.config.load import find_folder, find_pipeline, load_folder
-from tablekeep.engine.config.model import Drill, Pipeline
+from tablekeep.engine.config.model import Drill
 from tablekeep.engine.drills.checks import Check
 from tablekeep.engine.drills.choice import CHOICES
 from tablekeep.engine.drills.drill import DrillRequest, run_drill
@@ -64,7 +65,7 @@ def run(args: argparse.Namespace, context: Context) -> Outcome:
         request, source, target = DrillRequest(args.backups, args.name), context.clients, context.clients
     else:
         folder = Path(args.pipelines) if args.pipelines else find_folder()
-        pipeline = find_pipeline(load_folder(folder, only=args.name), args.name)
+        pipeline = find_pipeline(load_folder(folder, only=args.name), args.name, DynamoDBPipeline)
         request, drill = drill_request(pipeline), pipeline.drill or Drill()
         source = pipeline_clients(context, args, pipeline.aws_conn_id, pipeline.region)
         target = pipeline_clients(
@@ -83,7 +84,7 @@ def run(args: argparse.Namespace, context: Context) -> Outcome:
     return Outcome(DONE if report.passed else FAILED, report.as_dict())
 
 
-def drill_request(pipeline: Pipeline) -> DrillRequest:
+def drill_request(pipeline: DynamoDBPipeline) -> DrillRequest:
     """What a pipeline's drill is."""
     drill = pipeline.drill or Drill()
     rto, rpo = drill.objectives.rto, drill.objectives.rpo

@@ -1,13 +1,18 @@
 """Folders of pipeline files: what is right becomes pipelines, what is wrong becomes problems with line, field, rule, example."""
 
+import json
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tablekeep.engine.config.base import Pipeline
+from tablekeep.engine.config.kinds import kinds
+from tablekeep.engine.config.kinds.dynamodb import DynamoDBPipeline
 from tablekeep.engine.config.load import Loaded, find_folder, find_pipeline, load_folder, slug
 from tablekeep.engine.config.model import NOT_BUILT, NOT_BUILT_VALUES
+from tablekeep.engine.config.schema import schema_text
 from tablekeep.engine.errors import BadInputError
 
 GOOD = 'version: 1\ntable: orders\nbackup: {to: "s3://acme-backups/dynamodb"}\n'
@@ -81,7 +86,9 @@ restore: {patterns_refused: ["prod-*"], max_wcu: 100.5}
         ("bakup: {}", "orders.yaml:4: bakup: this key is not known; did you mean backup? (known here: aws_conn_id,"),
         ("version: 2", "version: this Tablekeep reads version 1 only"),
         ("version: true", "version: this Tablekeep reads version 1 only"),
-        ("kind: csv", "kind: it must be dynamodb"),
+        ("kind: csv", "dynamodb"),
+        ("kind: dynamo", "(for example kind: dynamodb)"),
+        ("kind: [dynamodb]", "kind: it must be "),
         ("name: Orders", "name: it must have 1 to 80 of a-z"),
         ("name: a__b", "name: it must have 1 to 80"),
         ("name: " + "a" * 81, "name: it must have 1 to 80"),
@@ -351,11 +358,11 @@ def test_the_stand_in_of_a_bad_file_keeps_its_schedule(folder: Path) -> None:
 
 def test_finding_a_pipeline_by_name(folder: Path) -> None:
     loaded = write(folder, orders=GOOD, bad="version: 1\n")
-    assert find_pipeline(loaded, "orders").table == "orders"
+    assert find_pipeline(loaded, "orders", DynamoDBPipeline).table == "orders"
     with pytest.raises(BadInputError, match=r"bad\.yaml:1: table: this key is required"):
-        find_pipeline(loaded, "bad")
+        find_pipeline(loaded, "bad", Pipeline)
     with pytest.raises(BadInputError, match="no such pipeline \\(there: orders\\)"):
-        find_pipeline(loaded, "flights")
+        find_pipeline(loaded, "flights", Pipeline)
 
 
 def test_where_the_folder_is_looked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -398,3 +405,92 @@ def test_problems_are_documents_too(folder: Path) -> None:
     document: dict[str, Any] = loaded.problems[0].as_dict()
     assert document["line"] == 2
     assert set(document) == {"file", "line", "field", "rule", "example"}
+
+
+def test_every_kind_names_itself_and_has_its_dags() -> None:
+    for kind, model in kinds().items():
+        assert kind in str(model.model_fields["kind"].annotation), kind
+        module = Path(__file__).parents[3] / "plugins" / "tablekeep" / f"dag_{kind.replace('-', '_')}.py"
+        assert module.is_file(), f"{module.name} gives the DAGs of the kind {kind}"
+
+
+@pytest.fixture
+def second_kind(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A kind that has only what all kinds have, a schedule and a list."""
+    from typing import Annotated, ClassVar, Literal
+
+    from pydantic import Field
+
+    from tablekeep.engine.config import check, load
+    from tablekeep.engine.config.base import Model
+
+    class One(Model):
+        by: Literal["one"]
+        first: int
+
+    class Two(Model):
+        by: Literal["two"]
+        second: int
+
+    class Other(Pipeline):
+        LEAD: ClassVar[str] = "run"
+        TIMED: ClassVar[str] = ""
+        kind: Literal["other"]
+        schedule: str | None = None
+        timezone: str = "UTC"
+        parts: list[Annotated[One | Two, Field(discriminator="by")]] = []  # noqa: RUF012
+
+    for module in (check, load):
+        monkeypatch.setattr(module, "kinds", lambda: {"dynamodb": DynamoDBPipeline, "other": Other})
+
+
+@pytest.mark.usefixtures("second_kind")
+def test_each_kind_has_its_own_keys_and_problems(folder: Path) -> None:
+    parts = "parts: [{by: one, first: 1}, {by: two, secnd: 2}, {by: three}]"
+    loaded = write(
+        folder, good="version: 1\nkind: other\n", bad=f"version: 1\nkind: other\ncopies: []\n{parts}\n", orders=GOOD
+    )
+    assert [(one.name, one.kind) for one in loaded.pipelines] == [("good", "other"), ("orders", "dynamodb")]
+    lines = said(loaded).splitlines()
+    assert [line.partition(" (")[0] for line in lines] == [
+        "pipelines/bad.yaml:4: parts[1].second: this key is required",
+        "pipelines/bad.yaml:4: parts[1].secnd: this key is not known; did you mean second?",
+        "pipelines/bad.yaml:4: parts[2]: it must be one or two",
+        "pipelines/bad.yaml:3: copies: this key is not known",
+    ]
+    with pytest.raises(BadInputError, match="it is of the kind other, not dynamodb"):
+        find_pipeline(loaded, "good", DynamoDBPipeline)
+
+
+@pytest.mark.usefixtures("second_kind")
+def test_defaults_of_a_folder_serve_all_its_kinds_but_hide_no_error(folder: Path) -> None:
+    (folder / "defaults.yaml").write_text("version: 1\nowner: team\nbackup: {to: 's3://acme-backups/x'}\nparts: []\n")
+    loaded = write(folder, orders="table: orders\n", good="kind: other\n")
+    assert said(loaded) == ""
+    assert [one.owner for one in loaded.pipelines] == ["team", "team"]
+    (folder / "defaults.yaml").write_text("version: 1\nonwer: team\n")
+    loaded = write(folder, orders=GOOD, good="kind: other\n", own="kind: other\nbackup: {}\n")
+    assert {line.partition(" (")[0] for line in said(loaded).splitlines()} == {
+        "pipelines/defaults.yaml:2: onwer: this key is not known; did you mean owner?",
+        "pipelines/own.yaml:2: backup: this key is not known",
+    }
+
+
+@pytest.mark.usefixtures("second_kind")
+def test_a_bad_file_stands_in_as_its_kind_does(folder: Path) -> None:
+    loaded = write(folder, bad="version: 2\nkind: other\nschedule: 0 3 * * *\ntimezone: Asia/Tokyo\ntables: [a]\n")
+    (bad,) = loaded.bad
+    assert (bad.lead, bad.schedule, bad.timezone) == ("run", "0 3 * * *", "Asia/Tokyo")
+    assert [one.field for one in bad.problems] == ["version", "tables"]
+
+
+def test_the_schema_for_editors_chooses_by_kind() -> None:
+    schema = json.loads(schema_text())
+    assert schema["properties"]["kind"]["enum"] == list(kinds())
+    for branch, kind in zip(schema["allOf"], kinds(), strict=True):
+        assert branch["if"]["properties"]["kind"]["const"] == kind
+        assert ("required" in branch["if"]) is (kind != "dynamodb")
+        described = schema["$defs"][branch["then"]["$ref"].rpartition("/")[2]]
+        assert described["additionalProperties"] is False
+        assert {"owner", "kind", "name"} <= set(described["properties"])
+    assert "tables" in schema["$defs"]["DynamoDBPipeline"]["properties"]

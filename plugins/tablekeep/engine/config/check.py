@@ -1,19 +1,22 @@
-"""Data of one pipeline → a `Pipeline`, or every problem with line, field, rule and example."""
+"""Data of one pipeline → a pipeline of its kind, or every problem with line, field, rule and example."""
 
 import difflib
+import functools
 from pathlib import Path
 from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from tablekeep.engine.config.model import NOT_BUILT, NOT_BUILT_VALUES, Pipeline
+from tablekeep.engine.config.base import Pipeline
+from tablekeep.engine.config.kinds import DEFAULT_KIND, kinds
+from tablekeep.engine.config.model import NOT_BUILT, NOT_BUILT_VALUES
 from tablekeep.engine.config.problems import Problem
 from tablekeep.engine.config.yaml_reader import Document, Path_, dotted
 
 
 def check_pipeline(data: dict[str, Any], document: Document, file: Path) -> tuple[Pipeline | None, list[Problem]]:
-    """Validates filled-in data.
+    """Validates filled-in data by its kind; of an unknown kind nothing else can be said.
 
     :param document: knows where the values stood. :param file: named where it does not.
     """
@@ -24,15 +27,22 @@ def check_pipeline(data: dict[str, Any], document: Document, file: Path) -> tupl
         # a missing key has no place of its own: the line of what should hold it
         problems.append(Problem(mark.file if mark else file, mark.line if mark else None, dotted(path), rule, example))
 
+    kind = data.get("kind", DEFAULT_KIND)
+    model = kinds().get(kind) if isinstance(kind, str) else None
+    if model is None:
+        *most, last = kinds()
+        close = difflib.get_close_matches(str(kind), [*most, last], n=1)
+        add(("kind",), f"it must be {', '.join(most)} or {last}", f"kind: {close[0] if close else DEFAULT_KIND}")
+        return None, problems
     data = _without_unbuilt(data, (), add)
     try:
-        pipeline = Pipeline.model_validate(data)
+        pipeline = model.model_validate(data)
     except ValidationError as error:
         for detail in error.errors(include_url=False, include_context=True):
-            path = _path(detail["loc"], data)
+            path = _path(detail["loc"], data, _discriminators(model))
             if (detail.get("ctx") or {}).get("tag") == "__unbuilt__":
                 continue
-            rule, example = _words(detail, path)
+            rule, example = _words(detail, path, model)
             add(path, rule, example)
         return None, _once(problems)
     return (None, problems) if problems else (pipeline, [])
@@ -60,7 +70,7 @@ def _without_unbuilt(value: Any, path: Path_, add: Any) -> Any:
     return value
 
 
-_BUILT = {"kind": "dynamodb", "engine": "scan", "to": "__unbuilt__", "mode": "replace"}
+_BUILT = {"engine": "scan", "to": "__unbuilt__", "mode": "replace"}
 """What stands in for a value that is not built, so that the rest of the file is checked all the same."""
 
 
@@ -68,14 +78,17 @@ def _once(problems: list[Problem]) -> list[Problem]:
     return list(dict.fromkeys(problems))
 
 
-def _path(location: tuple[str | int, ...], data: Any) -> Path_:
-    """Pydantic's location without the tags of unions, which are in no file."""
+def _path(location: tuple[str | int, ...], data: Any, discriminators: frozenset[str]) -> Path_:
+    """Pydantic's location without the tags of unions, which are in no file.
+
+    :param discriminators: the keys that choose among a union's models.
+    """
     path: list[str | int] = []
     for part in location:
         known = isinstance(data, list) and isinstance(part, int) and part < len(data)
         if known or (isinstance(data, dict) and part in data):
             data = data[part]
-        elif isinstance(data, dict) and part in ("postgres", "redshift") and data.get("to") == part:
+        elif isinstance(data, dict) and any(data.get(key) == part for key in discriminators):
             continue
         elif isinstance(data, dict | list):
             data = None
@@ -85,9 +98,25 @@ def _path(location: tuple[str | int, ...], data: Any) -> Path_:
     return tuple(path)
 
 
-def _models(path: Path_) -> list[type[BaseModel]]:
+@functools.cache
+def _discriminators(model: type[BaseModel]) -> frozenset[str]:
+    """The keys by which the unions in a model, however deep, choose."""
+    found: set[str] = set()
+    for field in model.model_fields.values():
+        found |= {field.discriminator} if isinstance(field.discriminator, str) else _chosen_by(field.annotation)
+        for inner in _inner(field.annotation):
+            found |= _discriminators(inner)
+    return frozenset(found)
+
+
+def _chosen_by(annotation: Any) -> set[str]:
+    found = {part.discriminator for part in getattr(annotation, "__metadata__", ()) if hasattr(part, "discriminator")}
+    return {one for one in found if isinstance(one, str)}.union(*(_chosen_by(one) for one in get_args(annotation)))
+
+
+def _models(path: Path_, top: type[BaseModel]) -> list[type[BaseModel]]:
     """The models that may describe the mapping at a path."""
-    models: list[type[BaseModel]] = [Pipeline]
+    models: list[type[BaseModel]] = [top]
     for part in path:
         if isinstance(part, int):
             continue
@@ -107,12 +136,12 @@ def _inner(annotation: Any) -> list[type[BaseModel]]:
     return [model for one in get_args(annotation) for model in _inner(one)]
 
 
-def _example(path: Path_) -> str:
+def _example(path: Path_, top: type[BaseModel]) -> str:
     """A right value for the field, as `key: value`."""
     names = [part for part in path if isinstance(part, str)]
     if not names:
         return ""
-    for model in _models(path[:-1] if isinstance(path[-1], str) else path[:-2]):
+    for model in _models(path[:-1] if isinstance(path[-1], str) else path[:-2], top):
         field = model.model_fields.get(names[-1])
         found = _first_example(field.examples if field else None, field.annotation if field else None, field)
         if found is not None:
@@ -141,19 +170,23 @@ def _yaml(value: Any) -> str:
     return f'"{text}"' if " " in text or text.endswith("%") or "*" in text else text
 
 
-def _words(detail: ErrorDetails, path: Path_) -> tuple[str, str]:
+def _words(detail: ErrorDetails, path: Path_, top: type[BaseModel]) -> tuple[str, str]:
     """Rule and example of one of pydantic's errors."""
     kind, context = detail["type"], detail.get("ctx") or {}
-    example = _example(path)
+    example = _example(path, top)
     if kind == "extra_forbidden":
-        known = sorted({name for model in _models(path[:-1]) for name in model.model_fields})
+        known = sorted({name for model in _models(path[:-1], top) for name in model.model_fields})
         close = difflib.get_close_matches(str(path[-1]), known, n=1)
         hint = f"; did you mean {close[0]}?" if close else ""
         return f"this key is not known{hint} (known here: {', '.join(known)})", ""
     if kind in ("missing", "union_tag_not_found"):
         return "this key is required", example
     if kind == "union_tag_invalid":
-        return "it must be postgres or redshift", "to: postgres"
+        tags = context["expected_tags"].replace("'", "")
+        return (
+            f"it must be {' or '.join(tags.rsplit(', ', 1))}",
+            f"{context['discriminator']}: {tags.split(', ')[0]}".replace("'", ""),
+        )
     if kind in ("literal_error", "enum"):
         return f"it must be {context.get('expected', '')}".replace("'", ""), ""
     if kind == "value_error":

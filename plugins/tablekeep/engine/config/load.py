@@ -5,11 +5,12 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+from tablekeep.engine.config.base import Pipeline
 from tablekeep.engine.config.check import check_pipeline
 from tablekeep.engine.config.environments import VARIABLE, Environment, read_environment
-from tablekeep.engine.config.model import Pipeline
+from tablekeep.engine.config.kinds import DEFAULT_KIND, fans_out, kinds
 from tablekeep.engine.config.problems import Problem
 from tablekeep.engine.config.values import MAX_NAME
 from tablekeep.engine.config.yaml_reader import BadYamlError, Document, dotted, merged, read_yaml
@@ -19,14 +20,16 @@ FOLDER_VARIABLE = "TABLEKEEP_PIPELINES"
 DEFAULTS = "defaults.yaml"
 _SUFFIXES = (".yaml", ".yml")
 MAX_TABLES = 1000
+P = TypeVar("P", bound=Pipeline)
 
 
 @dataclass(frozen=True)
 class BadFile:
     """A file, or one table of a file with `tables:`, that gives no pipeline.
 
-    :ivar name: what the pipeline's DAGs would be named after. :ivar schedule, timezone: of its backup, as far as they
+    :ivar name: what the pipeline's DAGs would be named after. :ivar schedule, timezone: of its leading DAG, as far as they
         could be read: the failing DAG that stands in for it runs then. :ivar enabled: what the file says, else true.
+    :ivar lead: the verb of that DAG.
     """
 
     file: Path
@@ -35,6 +38,7 @@ class BadFile:
     schedule: str | None = None
     timezone: str = "UTC"
     enabled: bool = True
+    lead: str = Pipeline.LEAD
 
 
 @dataclass(frozen=True)
@@ -100,14 +104,20 @@ def load_folder(folder: Path, *, environment: str | None = None, only: str | Non
     return _load(folder, files, values)
 
 
-def find_pipeline(loaded: Loaded, name: str) -> Pipeline:
+def find_pipeline(loaded: Loaded, name: str, kind: type[P]) -> P:
     """The pipeline of that name.
 
-    :raises BadInputError: when its file is bad (with all problems), or there is none.
+    :param kind: the class of the kind that is needed; `Pipeline` for any.
+    :raises BadInputError: when its file is bad (with all problems), it is of another kind, or there is none.
     """
     for pipeline in loaded.pipelines:
         if pipeline.name == name:
-            return pipeline
+            if isinstance(pipeline, kind):
+                return pipeline
+            needed = " or ".join(known for known, model in kinds().items() if issubclass(model, kind))
+            raise BadInputError(
+                f"reading the pipeline {name}", f"it is of the kind {pipeline.kind}, not {needed}", "name another one"
+            )
     for bad in loaded.bad:
         if bad.name == name:
             raise BadInputError(
@@ -148,16 +158,7 @@ def _load(folder: Path, files: Sequence[Path], environment: Environment) -> Load
             problem = Problem(
                 shown, None, "name", f"the name {pipeline.name} is that of {other} already", "name: orders-eu"
             )
-            bad.append(
-                BadFile(
-                    shown,
-                    slug(file.stem),
-                    (problem,),
-                    pipeline.backup.schedule,
-                    pipeline.backup.timezone,
-                    pipeline.enabled,
-                )
-            )
+            bad.append(BadFile(shown, slug(file.stem), (problem,), *pipeline.timed, pipeline.enabled, pipeline.LEAD))
         else:
             pipelines[pipeline.name], sources[pipeline.name] = pipeline, file
     ordered = tuple(pipelines[name] for name in sorted(pipelines))
@@ -187,15 +188,16 @@ def _load_file(
     for level in _levels(folder, file):
         if level not in defaults:
             defaults[level] = _read_defaults(level / DEFAULTS, _shown(folder, level / DEFAULTS))
-    for level in reversed(
-        _levels(folder, file)
-    ):  # the nearest is laid on first, so that the file's own values stay on top
-        under = defaults[level]
-        if isinstance(under, list):
-            problems += under
+    # the nearest is laid on first, so that the file's own values stay on top
+    under = [defaults[level] for level in reversed(_levels(folder, file))]
+    kind = _kind([document, *(one for one in under if isinstance(one, Document))])
+    for one in under:
+        if isinstance(one, Document):
+            document = merged(_of_kind(one, kind), document)
         else:
-            document = merged(under, document)
-    if "tables" in document.data:
+            problems += one
+    model = kinds().get(kind)
+    if "tables" in document.data and (model is None or fans_out(model)):
         tables, wrong = _tables(document, shown)
         problems += wrong
         stem = file.stem
@@ -203,6 +205,23 @@ def _load_file(
             yield _one(document, shown, environment, problems, f"{stem}-{slug(table)}" if table else stem, table)
         return
     yield _one(document, shown, environment, problems, file.stem, "")
+
+
+def _kind(documents: Sequence[Document]) -> str:
+    """The kind of a file: its own word, else that of the nearest defaults."""
+    for document in documents:
+        if "kind" in document.data:
+            return str(document.data["kind"])
+    return DEFAULT_KIND
+
+
+def _of_kind(defaults: Document, kind: str) -> Document:
+    """Defaults without the keys that only other kinds have: a folder's defaults serve all kinds in it."""
+    if kind not in kinds():
+        return defaults
+    others = {key for name, model in kinds().items() if name != kind for key in model.model_fields}
+    foreign = others - set(kinds()[kind].model_fields)
+    return Document({key: value for key, value in defaults.data.items() if key not in foreign}, defaults.marks)
 
 
 def _one(
@@ -225,12 +244,14 @@ def _one(
     problems += [problem for problem in found if problem.field not in unfilled]
     if pipeline is not None and not problems:
         return pipeline
-    backup = data.get("backup") if isinstance(data.get("backup"), dict) else {}
-    schedule, timezone = backup.get("schedule"), backup.get("timezone", "UTC")
     wanted = data["name"] if isinstance(data["name"], str) else name
+    model = kinds().get(str(data.get("kind", DEFAULT_KIND)), Pipeline)
+    section = data.get(model.TIMED) if model.TIMED else data
+    section = section if isinstance(section, dict) else {}
+    schedule, timezone = section.get("schedule"), section.get("timezone", "UTC")
     return BadFile(
         shown, slug(wanted), tuple(dict.fromkeys(problems)), schedule if isinstance(schedule, str) else None,
-        timezone if isinstance(timezone, str) else "UTC", data.get("enabled") is not False,
+        timezone if isinstance(timezone, str) else "UTC", data.get("enabled") is not False, model.LEAD,
     )  # fmt: skip
 
 

@@ -1,9 +1,10 @@
-"""What a pipeline file may say. The JSON Schema for editors is made from these classes (`schema.py`)."""
+"""The sections of pipeline files. The kinds in `kinds/` are put together from them; `base.py` has what all kinds say."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
+from tablekeep.engine.config.base import Model
 from tablekeep.engine.config.values import (
     Account,
     Budget,
@@ -17,9 +18,7 @@ from tablekeep.engine.config.values import (
     S3Uri,
     SecretArn,
     SqlTable,
-    TableName,
     Timezone,
-    TopicArn,
 )
 
 NOT_BUILT = {
@@ -29,8 +28,6 @@ NOT_BUILT = {
 """Keys of the design that have no effect yet. They are refused, for a key that is silently ignored is a promise broken."""
 
 NOT_BUILT_VALUES = {
-    ("kind", "rds"): "only dynamodb is built",
-    ("kind", "s3"): "only dynamodb is built",
     ("copies.to", "mysql"): "only postgres and redshift are built",
     ("copies.to", "glue"): "only postgres and redshift are built",
     ("copies.mode", "upsert"): "only the mode replace is built",
@@ -38,11 +35,7 @@ NOT_BUILT_VALUES = {
 }
 
 
-class _Model(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True)
-
-
-class Spread(_Model):
+class Spread(Model):
     """Several tasks read a large table side by side, on as many workers as the executor has. A smaller one is read by one task."""
 
     above_gb: Annotated[float, Field(ge=0, le=1_000_000, examples=[64])] = 64
@@ -51,7 +44,7 @@ class Spread(_Model):
     """How many tasks read at a time."""
 
 
-class Mode(_Model):
+class Mode(Model):
     """Full backups now and then, and increments of what was changed in between. Needs the engine pitr."""
 
     full_every: Annotated[Duration, Field(examples=["7d"])]
@@ -62,17 +55,10 @@ class Mode(_Model):
     """Folds the increments into a new full backup each time, which copies, drills and restores use; full backups prove it."""
 
 
-class Limits(_Model):
-    """What one run may cost."""
-
-    max_usd: Annotated[float, Field(gt=0, strict=False, examples=[50])]
-    """A backup, restore or drill that would cost more is refused before anything is paid, with the figure."""
-
-
 Count = Annotated[int, Field(ge=0, le=100_000, examples=[35])]
 
 
-class Keep(_Model):
+class Keep(Model):
     """Which backups stay: the newest full one of each day, week, month and year, for so many of these that have one."""
 
     daily: Count = 0
@@ -93,7 +79,7 @@ class Keep(_Model):
         return self
 
 
-class Backup(_Model):
+class Backup(Model):
     """The backup's DAG."""
 
     schedule: Cron | None = None
@@ -131,7 +117,7 @@ class Backup(_Model):
         return self
 
 
-class Verify(_Model):
+class Verify(Model):
     """Verifies the newest backup again, for storage rots silently. Each new backup is verified in any case."""
 
     schedule: Cron | None = None
@@ -152,7 +138,7 @@ class Verify(_Model):
         return self
 
 
-class _Copy(_Model):
+class _Copy(Model):
     name: Name
     """Part of the DAG's id: copy__<pipeline>__<name>."""
     mode: Literal["replace"] = "replace"
@@ -206,7 +192,7 @@ class RedshiftCopy(_Copy):
 Copy = Annotated[PostgresCopy | RedshiftCopy, Field(discriminator="to")]
 
 
-class Objectives(_Model):
+class Objectives(Model):
     """What the team has promised."""
 
     rto: Duration | None = None
@@ -215,7 +201,7 @@ class Objectives(_Model):
     """Greatest age of the newest backup when a drill begins."""
 
 
-class DrillCheck(_Model):
+class DrillCheck(Model):
     """A check of the team, run while the restored table is there."""
 
     name: Name
@@ -234,7 +220,7 @@ class DrillCheck(_Model):
         return self
 
 
-class Drill(_Model):
+class Drill(Model):
     """Restores a backup to a scratch table, proves it, measures, and deletes the scratch table."""
 
     schedule: Cron | None = None
@@ -272,14 +258,7 @@ class Drill(_Model):
         return None if self.scope == "full" else float(self.scope.rstrip("%"))
 
 
-class Monitor(_Model):
-    """Who is told."""
-
-    notify: TopicArn | None = None
-    """An SNS topic: told when a drill fails or misses an objective, and when a restore waits for approval."""
-
-
-class Restore(_Model):
+class Restore(Model):
     """Rules for the DAG restore__<pipeline>, which runs by hand only."""
 
     patterns_refused: list[Annotated[str, Field(min_length=1, max_length=255, examples=["prod-*"])]] = []
@@ -301,55 +280,4 @@ class Restore(_Model):
     def _two_people(self) -> "Restore":
         if len(set(self.people)) == 1:
             raise ValueError("people needs two names at least: who asks for a restore does not approve it")
-        return self
-
-
-def _version(value: Any) -> Any:
-    if isinstance(value, bool) or value != 1:
-        raise ValueError("this Tablekeep reads version 1 only")
-    return value
-
-
-class Pipeline(_Model):
-    """One table, its backups and all that is done with them."""
-
-    version: Annotated[Literal[1], BeforeValidator(_version, json_schema_input_type=Literal[1]), Field(examples=[1])]
-    """Version of the file's format."""
-    kind: Literal["dynamodb"] = "dynamodb"
-    """The family of templates."""
-    name: Name
-    """DAG ids come from it: backup__<name>. Default: the file's name."""
-    owner: Annotated[str, Field(min_length=1, max_length=200, examples=["shop-team"])] = "tablekeep"
-    """Who is asked about it; Airflow shows it."""
-    enabled: bool = True
-    """true: DAGs are created unpaused; false: no DAGs."""
-    table: TableName
-    """The DynamoDB table."""
-    region: Region | None = None
-    """The table's Region; as boto3 finds it when not given."""
-    aws_conn_id: ConnectionId = "aws_default"
-    """The Airflow connection for AWS."""
-    pool: Annotated[str, Field(min_length=1, max_length=256, examples=["dynamodb"])] | None = None
-    """An Airflow pool that exists: tasks of a missing pool wait for ever."""
-    backup: Backup
-    """The backup."""
-    verify: Verify | None = None
-    """Verifies the newest backup again."""
-    copies: list[Copy] = []
-    """Databases to which each new backup is copied."""
-    drill: Drill | None = None
-    """Rehearses the restore."""
-    restore: Restore = Restore()
-    """Rules for restores."""
-    monitor: Monitor | None = None
-    """Who is told when something is wrong."""
-    limits: Limits | None = None
-    """What one run may cost."""
-
-    @model_validator(mode="after")
-    def _names_once(self) -> "Pipeline":
-        names = [copy.name for copy in self.copies]
-        twice = sorted({name for name in names if names.count(name) > 1})
-        if twice:
-            raise ValueError(f"two copies have the name {twice[0]}")
         return self
