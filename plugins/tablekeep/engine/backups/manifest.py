@@ -15,7 +15,7 @@ from tablekeep.engine.items.layout import Layout
 
 FORMAT, CHANGES_FORMAT = "tablekeep-backup", "tablekeep-changes"
 """A set of changes has a name of its own, so that a program which knows full sets only refuses it."""
-MAJOR, MINOR = 1, 1
+MAJOR, MINOR = 1, 2
 """A reader refuses another major version; of a later minor one it reads what it knows."""
 
 

@@ -154,7 +154,7 @@ def _repeating(table: Any, layout: Layout) -> list[str]:
     """The columns of text in which values repeat, as Parquet names their leaves: a dictionary pays there, and costs elsewhere."""
     found = []
     for column in layout.columns:
-        if column.type in ("S", "SS"):
+        if column.type in ("S", "SS") and column.logical is None:
             values = table.column(column.column)
             if column.type == "SS":
                 values = pc.list_flatten(values)

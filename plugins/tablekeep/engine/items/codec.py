@@ -20,6 +20,7 @@ from tablekeep.engine.items.canonical import (
 from tablekeep.engine.items.census import Census, fits_int64
 from tablekeep.engine.items.hashing import Hasher, buckets_as_json, buckets_from_json
 from tablekeep.engine.items.layout import DECIMAL_DIGITS, Column, Layout
+from tablekeep.engine.items.logical import to_arrow
 from tablekeep.engine.items.pages import OddPage, PageEncoder, PageResult
 from tablekeep.engine.items.shapes import SAMPLE, Learned
 
@@ -172,13 +173,21 @@ class Encoder:
         columns = self.layout.columns
         cells: list[list[Any]] = [[] for _ in columns]
         rest_cells: list[str | None] = []
+        parsed = [canonical_attributes(parse_item(raw)) for raw in items]
         plan = [
-            (c.attribute, c.type, _FITS.get(c.number or ""), c.scale, cell.append, self.counts[c.column])
+            (
+                c.attribute,
+                c.type,
+                _FITS.get(c.number or ""),
+                c.scale,
+                cell.append,
+                self.counts[c.column],
+                _held(c, parsed),
+            )
             for c, cell in zip(columns, cells, strict=True)
         ]
         encoded = Encoded(None)
-        for raw in items:
-            attributes = canonical_attributes(parse_item(raw))
+        for row, attributes in enumerate(parsed):
             self.census.add(attributes)
             canonical = encode_canonical(attributes)
             key = canonical_key(attributes, self.key_names)
@@ -189,14 +198,14 @@ class Encoder:
             encoded.keys.append(key)
             if self.keep_texts:
                 encoded.texts.append(canonical)
-            for name, kind, fits, scale, append, counts in plan:
+            for name, kind, fits, scale, append, counts, held in plan:
                 value = attributes.get(name)
                 if value is None:
                     append(None)
                     counts.nulls += 1
                     continue
                 content = value.get(kind)
-                if content is None:
+                if content is None or (held is not None and not held[row]):
                     counts.misfits += 1
                 elif fits is None or fits(content, scale):
                     append(content)
@@ -253,6 +262,14 @@ class Encoder:
         return sum(counts.numbers_missed for counts in self.counts.values())
 
 
+def _held(column: Column, items: Sequence[dict[str, dict[str, Any]]]) -> list[bool] | None:
+    """By row whether the column's logical type holds the item's text; None: it holds every text."""
+    if column.logical is None:
+        return None
+    contents = [item.get(column.attribute, {}).get("S") for item in items]
+    return list(to_arrow(column.logical, pa.array(contents, pa.string())).is_valid().to_pylist())
+
+
 def _int64_fits(content: str | list[str], _scale: int) -> bool:
     return fits_int64(content) if isinstance(content, str) else all(fits_int64(one) for one in content)
 
@@ -273,6 +290,8 @@ _FITS: dict[str, Callable[[Any, int], bool]] = {"int64": _int64_fits, "decimal":
 def _array(column: Column, cells: list[Any]) -> Any:
     """The Arrow array of one column's canonical contents."""
     kind = column.type
+    if column.logical:
+        return to_arrow(column.logical, pa.array(cells, pa.string()))
     if kind == "S" or kind == "BOOL":
         return pa.array(cells, column.arrow_type())
     if kind == "B":

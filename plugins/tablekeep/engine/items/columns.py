@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 from tablekeep.engine.items.canonical import canonical_binary, canonical_number, canonical_value, encode_canonical
 from tablekeep.engine.items.census import Census, TypeCount, fits_int64
 from tablekeep.engine.items.layout import DECIMAL_DIGITS, Column
+from tablekeep.engine.items.logical import to_arrow
 
 encode_lines = msgspec.json.Encoder(order="deterministic").encode_lines
 _PLAIN = r"(?:0|-?[1-9][0-9]{0,36}|-?(?:0|[1-9][0-9]{0,17})\.[0-9]{0,17}[1-9])"
@@ -65,6 +66,10 @@ class Scalars:
     def build(self, column: Column | None, count: TypeCount) -> Any:
         """The array (None when the column is of another type); counts the extremes."""
         return _SCALARS[self.kind](column, self.contents, count)
+
+    def missed(self, array: Any) -> list[int]:
+        """The rows whose text does not fit the logical type of the column for which `array` was built."""
+        return missed(array, self.contents)
 
 
 class Sets:
@@ -185,7 +190,18 @@ class Anything:
             sets = Sets(self.name, kind)
             sets.take_contents(cells)
             return sets.build(column, TypeCount()), misfits
-        return _SCALARS[kind](column, cells, TypeCount()), misfits
+        array = _SCALARS[kind](column, cells, TypeCount())
+        if column.logical:
+            misfits |= {row: {kind: cells[row]} for row in missed(array, cells)}
+            self.misfits = len(misfits)
+        return array, misfits
+
+
+def missed(array: Any, contents: Sequence[Any]) -> list[int]:
+    """The rows that are null in the array and have a content."""
+    if array.null_count == contents.count(None):
+        return []
+    return [row for row in pc.indices_nonzero(array.is_null()).to_pylist() if contents[row] is not None]
 
 
 def nulls(column: Column, rows: int) -> Any:
@@ -206,7 +222,7 @@ def same(canonical: Any, given: Any) -> Any:
 def _strings(column: Column | None, contents: list[Any], count: TypeCount) -> Any:
     array = pa.array(contents, pa.string())
     count.max_bytes = pc.max(pc.binary_length(array)).as_py() or 0
-    return array
+    return to_arrow(column.logical, array) if column is not None and column.logical else array
 
 
 def _bools(column: Column | None, contents: list[Any], count: TypeCount) -> Any:

@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 from tablekeep.engine.errors import IntegrityError
 from tablekeep.engine.items.canonical import canonical_number, decode_json, encode_canonical
 from tablekeep.engine.items.layout import REST, Column, Layout
+from tablekeep.engine.items.logical import to_texts
 
 _ESCAPED = r'["\\\x00-\x1f]'
 """Characters that JSON writes in another way."""
@@ -57,7 +58,7 @@ def _members(column: Column, array: Any) -> Any:
     if kind == "BOOL":
         return pc.if_else(array, f"{head}true}}", f"{head}false}}")
     if kind == "S":
-        return pc.binary_join_element_wise(f'{head}"', _escaped(array), '"}', "")
+        return pc.binary_join_element_wise(f'{head}"', _escaped(_strings(column, array)), '"}', "")
     if kind == "N":
         return pc.binary_join_element_wise(f'{head}"', _number_texts(column, array), '"}', "")
     if kind in ("SS", "NS") and (sets := _joined_sets(column, array)) is not None:
@@ -66,6 +67,11 @@ def _members(column: Column, array: Any) -> Any:
         return pc.binary_join_element_wise(head, array.storage, "}", "")
     contents = [None if one is None else encode_canonical(one).decode() for one in _contents(column, array)]
     return pc.binary_join_element_wise(head, pa.array(contents, pa.string()), "}", "")
+
+
+def _strings(column: Column, array: Any) -> Any:
+    """The texts of a column of type S."""
+    return to_texts(column.logical, array) if column.logical else array
 
 
 def _escaped(array: Any) -> Any:
@@ -140,7 +146,7 @@ def _contents(column: Column, array: Any) -> list[Any]:
     """The canonical contents of one column, by row; None where the column is null."""
     kind = column.type
     if kind in ("S", "BOOL"):
-        return list(array.to_pylist())
+        return list((_strings(column, array) if kind == "S" else array).to_pylist())
     if kind == "N":
         return _texts(column, array)
     if kind == "B":

@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from tablekeep.engine.errors import IntegrityError
 from tablekeep.engine.items.census import Census, TypeCount
+from tablekeep.engine.items.logical import LOGICAL, arrow_type
 
 REST = "_rest"
 """The column that holds, as the canonical text of an item, every attribute that has no column or missed it."""
@@ -27,7 +28,9 @@ NumberKind = Literal["int64", "decimal", "text"]
 COLUMN_TYPES = ("S", "N", "B", "BOOL", "SS", "NS", "BS", "M", "L")
 """Types that can be a column, in the order that breaks ties. NULL never is: it goes to `_rest`."""
 
-_ATTRIBUTE, _TYPE, _NUMBER = b"tablekeep.attribute", b"tablekeep.type", b"tablekeep.number"
+_ATTRIBUTE, _TYPE, _NUMBER, _LOGICAL = (
+    f"tablekeep.{name}".encode() for name in ("attribute", "type", "number", "logical")
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +42,7 @@ class Column:
     :ivar type: the DynamoDB type that the column holds; other types of the attribute go to `_rest`.
     :ivar number: for N and NS the kind of number, else None.
     :ivar scale: digits after the point of a `decimal`, else 0.
+    :ivar logical: for S what its texts are (see `logical.py`), where the source of the items tells it; None: just text.
     """
 
     attribute: str
@@ -46,12 +50,13 @@ class Column:
     type: str
     number: NumberKind | None = None
     scale: int = 0
+    logical: str | None = None
 
     def arrow_type(self) -> Any:
         """The column's Arrow type."""
         match self.type:
             case "S":
-                return pa.string()
+                return arrow_type(self.logical) if self.logical else pa.string()
             case "B":
                 return pa.binary()
             case "BOOL":
@@ -77,6 +82,8 @@ class Column:
         metadata = {_ATTRIBUTE: self.attribute.encode(), _TYPE: self.type.encode()}
         if self.number:
             metadata[_NUMBER] = self.number.encode()
+        if self.logical:
+            metadata[_LOGICAL] = self.logical.encode()
         return pa.field(self.column, self.arrow_type(), metadata=metadata)
 
     def as_json(self) -> dict[str, Any]:
@@ -85,6 +92,8 @@ class Column:
             document["number"] = self.number
         if self.number == "decimal":
             document["scale"] = self.scale
+        if self.logical:
+            document["logical"] = self.logical
         return document
 
     @staticmethod
@@ -95,10 +104,13 @@ class Column:
             str(document["type"]),
             document.get("number"),
             int(document.get("scale", 0)),
+            document.get("logical"),
         )
         numeric = column.type in ("N", "NS")
         if column.type not in COLUMN_TYPES or (column.number in ("int64", "decimal", "text")) != numeric:
             raise ValueError(f"column {column.column!r} has an unknown type")
+        if column.logical is not None and (column.type != "S" or column.logical not in LOGICAL):
+            raise ValueError(f"column {column.column!r} has an unknown logical type")
         return column
 
 
@@ -169,9 +181,10 @@ def layout_of_schema(schema: Any, number: int = 0) -> Layout:
             scale = getattr(inner, "scale", 0)
         try:
             document = {"attribute": metadata[_ATTRIBUTE].decode(), "column": field.name, "type": kind, "scale": scale}
-            column = Column.from_json(
-                document | ({"number": metadata[_NUMBER].decode()} if _NUMBER in metadata else {})
-            )
+            for member, name in (("number", _NUMBER), ("logical", _LOGICAL)):
+                if name in metadata:
+                    document[member] = metadata[name].decode()
+            column = Column.from_json(document)
         except (KeyError, ValueError) as error:
             raise IntegrityError(
                 "reading a part's columns", f"the field {field.name!r} is not described ({error})"

@@ -117,15 +117,20 @@ class PageEncoder:
         page.counted.append((values.name, values.kind, count))
         fits = column is not None and column.type == values.kind
         array = values.build(column if fits else None, count)
+        odd: Sequence[int] = range(rows)
         if fits:
-            return array
-        for row in range(rows):
+            if not (column and column.logical and isinstance(values, Scalars)):
+                return array
+            odd = values.missed(array)
+        found = 0
+        for row in odd:
             content = values.content(row)
             if content is not None:
                 rest.setdefault(row, {})[values.name] = {values.kind: content}
+                found += 1
         if column is not None:
-            page.misfits[column.column] = count.count
-        return None
+            page.misfits[column.column] = found
+        return array if fits else None
 
     def _any(self, values: Anything, rest: dict[int, Any], page: PageResult) -> Any:
         """One attribute without a shape."""
