@@ -53,10 +53,11 @@ VERBS = (
 
 @dataclass
 class Outcome:
-    """What a verb gives back: its exit code and its document."""
+    """What a verb gives back: its exit code and its document; `asked`: a person asked to see the items of which it speaks."""
 
     code: int
     document: dict[str, Any]
+    asked: bool = False
 
 
 @dataclass

@@ -3,25 +3,27 @@
 import argparse
 
 from tablekeep.cli.command import DONE, FAILED, Context, Outcome
+from tablekeep.cli.differing import add_show_options, check_show_options, difference_lines
 from tablekeep.cli.output import print_pairs
 from tablekeep.engine.restore.compare import compare
 
-HELP = "compare two tables or backups by content; differing keys are shown as hashes"
+HELP = "compare two tables or backups by content: which items differ, and in which attributes"
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("left", metavar="TABLE-OR-BACKUP")
     parser.add_argument("right", metavar="TABLE-OR-BACKUP")
-    parser.add_argument("--show-keys", action="store_true", help="show the keys themselves")
+    add_show_options(parser)
     parser.add_argument(
-        "--limit", type=int, default=100, metavar="N", help="list at most N differing keys (default: 100)"
+        "--limit", type=int, default=100, metavar="N", help="name at most N differing items (default: 100)"
     )
 
 
 def run(args: argparse.Namespace, context: Context) -> Outcome:
+    check_show_options(args)
     result = compare(
         clients=context.clients, clock=context.clock, progress=context.progress, left=args.left, right=args.right,
-        show_keys=args.show_keys, limit=args.limit,
+        show_keys=args.show_keys, show_values=args.show_values, limit=args.limit,
     )  # fmt: skip
     return Outcome(DONE if result.equal else FAILED, result.as_dict())
 
@@ -38,5 +40,4 @@ def tell(outcome: Outcome) -> None:
             else f"{document['different']:,} differ, {document['left_only']:,} only left, {document['right_only']:,} only right",
         ),
     ]
-    lines += [(one["state"], one["key"]) for one in document["keys"]]
-    print_pairs(lines)
+    print_pairs([*lines, *difference_lines(document["differing"], "left", "right")])

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from tablekeep.cli.command import DONE, FAILED, Context, Outcome
 from tablekeep.cli.connections import add_connection_option, pipeline_clients
+from tablekeep.cli.differing import Seen, add_show_options, difference_lines
 from tablekeep.cli.output import print_pairs
 from tablekeep.cli.times import duration
 from tablekeep.engine.config.kinds.dynamodb import DynamoDBPipeline
@@ -54,10 +55,12 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--path", choices=PATHS, help="how the scratch table gets its items (default: the pipeline's, else auto)"
     )
+    add_show_options(parser)
     add_connection_option(parser)
 
 
 def run(args: argparse.Namespace, context: Context) -> Outcome:
+    seen = Seen(args)
     rto, rpo, within = (duration(getattr(args, name), f"--{name}", "2h") for name in ("rto", "rpo", "within"))
     if args.percent is not None and not 0 < args.percent <= 100:
         raise BadInputError("reading --percent", f"{args.percent} is no share", "give more than 0 and at most 100")
@@ -80,8 +83,9 @@ def run(args: argparse.Namespace, context: Context) -> Outcome:
     report = run_drill(
         replace(request, **{name: value for name, value in given.items() if value is not None}),
         clients=target, backup_clients=source, clock=context.clock, progress=context.progress, actor=context.actor, run=context.run,
+        see=seen.see,
     )  # fmt: skip
-    return Outcome(DONE if report.passed else FAILED, report.as_dict())
+    return Outcome(DONE if report.passed else FAILED, seen.over(report.as_dict()))
 
 
 def drill_request(pipeline: DynamoDBPipeline) -> DrillRequest:
@@ -119,7 +123,5 @@ def tell(outcome: Outcome) -> None:
         )
     lines += [("check", f"{one['name']}: {'passed' if one['passed'] else 'FAILED'}") for one in document["checks"]]
     lines += [("swept", f"{one['table']}, left by {one['run']}") for one in document["swept"]]
-    lines += [
-        ("differs", f"key {one['key']}: {one['state']} {', '.join(one['attributes'])}") for one in document["differing"]
-    ]
+    lines += difference_lines(document["differing"])
     print_pairs(lines + [("problem", one) for one in document["problems"]])

@@ -101,7 +101,12 @@ def print_pairs(pairs: list[tuple[str, object]]) -> None:
     """Names and values, one a line."""
     width = max(len(name) for name, _ in pairs)
     for name, value in pairs:
-        sys.stdout.write(f"{name:<{width}}  {value}\n")
+        sys.stdout.write(f"{name:<{width}}  {visible(str(value))}".rstrip() + "\n")
+
+
+def visible(text: str) -> str:
+    """The text with everything a terminal would act upon, or not show, written as an escape: names and values are anybody's."""
+    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)
 
 
 def print_table(headings: list[str], rows: list[list[str]], *, right: tuple[int, ...] = ()) -> None:

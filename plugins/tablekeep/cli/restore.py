@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from tablekeep.cli.command import DONE, FAILED, UNVERIFIED, Context, Outcome
+from tablekeep.cli.differing import Seen, add_show_options, difference_lines
 from tablekeep.cli.output import print_pairs
 from tablekeep.cli.times import moment
 from tablekeep.engine.backups.catalog import find_shelf
@@ -24,6 +25,7 @@ HELP = "restore a backup, or a part of it, to a table or a file, and prove it by
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     add_request_options(parser)
+    add_show_options(parser)
     parser.add_argument(
         "--to-file", metavar="FILE", help="write DynamoDB JSON lines to this file instead (gzip when it ends in .gz)"
     )
@@ -136,7 +138,10 @@ def run(args: argparse.Namespace, context: Context) -> Outcome:
         raise BadInputError(
             "restoring", "give either --to-table or --to-file", "for example --to-table orders-restored"
         )
-    request = request_of(args, context)
+    request, seen = request_of(args, context), Seen(args)
+    if seen.asked and (args.to_file or args.no_proof):
+        what = "a file has no other side" if args.to_file else "--no-proof compares nothing"
+        raise BadInputError("showing items that differ", what, "leave --show-keys and --show-values out")
     if args.to_file:
         written = restore_to_file(request, Path(args.to_file), clients=context.clients, progress=context.progress)
         return Outcome(DONE, written.as_dict())
@@ -144,14 +149,14 @@ def run(args: argparse.Namespace, context: Context) -> Outcome:
         report = restore_table(
             request, clients=context.clients, clock=context.clock, progress=context.progress, actor=context.actor, run=context.run,
             plan_hash=args.plan, prove=not args.no_proof, record=not args.no_record, prices=load_prices(),
+            see=seen.see,
         )  # fmt: skip
     except IntegrityError as error:
         if hasattr(error, "report"):
-            return Outcome(FAILED, error.report.as_dict() | {"error": error.as_dict()})
+            return Outcome(FAILED, seen.over(error.report.as_dict()) | {"error": error.as_dict()}, seen.asked)
         raise
-    if report.settings_differ:
-        return Outcome(FAILED, report.as_dict())
-    return Outcome(DONE if report.proved else UNVERIFIED, report.as_dict())
+    code = FAILED if report.settings_differ else DONE if report.proved else UNVERIFIED
+    return Outcome(code, seen.over(report.as_dict()), seen.asked)
 
 
 def tell(outcome: Outcome) -> None:
@@ -190,7 +195,8 @@ def tell(outcome: Outcome) -> None:
         for one in document["settings"]
         if not one["told"]
     ]
-    lines += [("differs", f"key {one['key']}: {one['state']}") for one in document["differing"] if failed]
+    if failed or outcome.asked:
+        lines += difference_lines(document["differing"])
     if failed:
         lines.append(("what to do", failed["todo"]))
     print_pairs(lines)

@@ -159,6 +159,7 @@ class ParquetToDynamoDBOperator(_Restoring):
     def execute(self, context: Mapping[str, Any]) -> dict[str, Any]:
         from tablekeep.engine.errors import BadInputError, IntegrityError, PermanentError
         from tablekeep.engine.restore.table import restore_table
+        from tablekeep.engine.restore.words import attributes_text
 
         common = self.engine_arguments(context)
         source = common.pop("clients")
@@ -172,7 +173,7 @@ class ParquetToDynamoDBOperator(_Restoring):
             )
         except IntegrityError as error:
             for one in (getattr(error, "report", None) and error.report.differing) or ():  # type: ignore[attr-defined]
-                self.log.error("key %s: %s", one["key"], one["state"])
+                self.log.error("key %s: %s %s", one["key"], one["state"], attributes_text(one))
             raise
         for missing in report.not_restored:
             self.log.warning("not restored: %s: %s. %s", missing["name"], missing["why"], missing["command"])

@@ -105,7 +105,7 @@ def test_a_changed_item_is_named_by_key_hash_and_attribute(aws: Any, monkeypatch
     assert "1 different" in report.problems[0]
     (one,) = report.differing
     assert one["state"] == "different"
-    assert {"price", "tags"} <= set(one["attributes"])
+    assert {"price": "N", "tags": "SS"}.items() <= {place["path"]: place["left"] for place in one["attributes"]}.items()
     assert "customer-3" not in str(report.as_dict())
     page = page_of(report)
     assert one["key"] in page
@@ -274,7 +274,7 @@ def test_names_of_others_cannot_write_into_the_page() -> None:
         evil, evil, evil, evil, evil, scope=evil, problems=[evil], as_of=evil, content_hash=evil, proved=True
     )
     report.settings = [{"name": evil, "expected": evil, "actual": evil, "told": False}]
-    report.differing = [{"key": evil, "state": evil, "attributes": [evil]}]
+    report.differing = [{"key": evil, "state": evil, "attributes": [{"path": evil, "left": "N", "right": None}]}]
     report.checks = [{"name": evil, "passed": False, "why": evil}]
     page = drill_page(report, [])
     assert "<script" not in page

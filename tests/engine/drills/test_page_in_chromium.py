@@ -62,7 +62,11 @@ CASES = {
     "failed": (
         report(
             passed=False, proved=False, content_hash="", rto_seconds=1012.0, problems=["RTO missed: 1,012 s", "x" * 300],
-            differing=[{"key": "ab" * 32, "state": "different", "attributes": ["price", "a-very-long-attribute-name" * 5]}],
+            differing=[
+                {"key": "ab" * 32, "state": "different", "attributes": [
+                    {"path": "price", "left": "N", "right": "S"}, {"path": "a-very-long-attribute-name" * 5, "left": None, "right": "M"}
+                ]}
+            ],
             settings=[{"name": "index by-status", "expected": {"key": ["status (S) HASH"]}, "actual": None, "told": False}],
             checks=[{"name": "totals", "passed": False, "why": "it gave bool, not true"}],
         ),

@@ -22,6 +22,7 @@ from tablekeep.engine.errors import IntegrityError, TablekeepError
 from tablekeep.engine.names import check_table_name, parse_s3
 from tablekeep.engine.prices import Prices, load_prices
 from tablekeep.engine.progress import Progress
+from tablekeep.engine.restore.differences import See
 from tablekeep.engine.restore.plan import plan_restore
 from tablekeep.engine.restore.request import Path, RestoreRequest
 from tablekeep.engine.restore.table import restore_table
@@ -65,6 +66,7 @@ def run_drill(
     actor: str,
     run: str,
     backup_clients: SessionClients | None = None,
+    see: See | None = None,
 ) -> DrillReport:
     """Restores a backup to a scratch table and proves it.
 
@@ -73,6 +75,7 @@ def run_drill(
 
     :param clients: of the account and Region where the scratch table is made. :param backup_clients: for the bucket, when it
         belongs to another account.
+    :param see: is shown the items that differ: for a person's terminal only.
     :raises BadInputError: before anything is made: there is no backup to drill, it would cost too much, a check cannot be run.
     """
     check_table_name(request.table)
@@ -80,7 +83,7 @@ def run_drill(
     store = S3Store(backup_clients or clients, bucket)
     store.check()
     look_for_tools(request.checks)
-    return _Drill(request, store, clients, backup_clients or clients, clock, progress, actor, run).carry_out(
+    return _Drill(request, store, clients, backup_clients or clients, clock, progress, actor, run, see).carry_out(
         bucket, root, prices or load_prices()
     )
 
@@ -88,10 +91,11 @@ def run_drill(
 class _Drill:
     def __init__(
         self, request: DrillRequest, store: S3Store, clients: SessionClients, backup_clients: SessionClients, clock: Clock,
-        progress: Progress, actor: str, run: str,
+        progress: Progress, actor: str, run: str, see: See | None,
     ) -> None:  # fmt: skip
         self._request, self._store, self._clients, self._backup_clients = request, store, clients, backup_clients
         self._clock, self._progress, self._actor, self._run = clock, progress, actor, run
+        self._see = see
 
     def carry_out(self, bucket: str, root: str, prices: Prices) -> DrillReport:
         request, clock = self._request, self._clock
@@ -152,6 +156,7 @@ class _Drill:
             restored = restore_table(
                 restoring, clients=self._clients, clock=clock, progress=self._progress, actor=self._actor, run=self._run,
                 tags=scratch_tags(self._run, clock), record=False, backup_clients=self._backup_clients, prices=prices,
+                see=self._see,
             )  # fmt: skip
         except IntegrityError as error:
             report.differing = (getattr(error, "report", None) and error.report.differing) or []  # type: ignore[attr-defined]

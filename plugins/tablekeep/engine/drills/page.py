@@ -6,6 +6,7 @@ from string import Template
 from typing import Any
 
 from tablekeep.engine.drills.report import PHASES, DrillReport, fact_text
+from tablekeep.engine.restore.words import attributes_text
 
 WIDTH, HEIGHT = 720, 220
 COLOURS = {
@@ -199,10 +200,10 @@ def _differing(report: DrillReport) -> str:
     if not report.differing:
         return ""
     rows = "".join(
-        f"<tr><td><code>{_(one['key'])}</code></td><td>{_(one['state'])}</td><td>{_(', '.join(one['attributes']))}</td></tr>"
+        f"<tr><td><code>{_(one['key'])}</code></td><td>{_(one['state'])}</td><td>{_(attributes_text(one))}</td></tr>"
         for one in report.differing
     )
-    head = "<tr><th>Key (SHA-256)</th><th></th><th>Attributes that differ</th></tr>"
+    head = "<tr><th>Key (SHA-256)</th><th></th><th>Attributes that differ (type in the backup | in the table)</th></tr>"
     return f"<h2>Items that differ</h2><table>{head}{rows}</table>"
 
 

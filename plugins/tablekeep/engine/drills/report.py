@@ -36,7 +36,7 @@ class DrillReport:
     :ivar items: restored; `all_items`: of the backup; `today_items`: of the newest.
     :ivar predicted_seconds: of a whole restore at today's size.
     :ivar settings: facts that differ, see `SettingDifference`; those that are `told` a drill leaves out on purpose.
-    :ivar differing: keys that differ, up to 100: hash, state, and names of the attributes that differ. :ivar checks: the team's own.
+    :ivar differing: items that differ, up to 100: the key's hash, the state, and which attributes. :ivar checks: the team's own.
     :ivar swept: scratch tables of dead drills that were removed at the beginning. :ivar page: the HTML page, an S3 URI.
     """
 

@@ -1,111 +1,99 @@
 """Proves a restore by what the table holds, read with consistent reads: never by what a service says of itself."""
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Sequence
 
-from tablekeep.engine.backups.spool import KeySpool, differences
 from tablekeep.engine.clients import SessionClients
 from tablekeep.engine.clock import Clock
 from tablekeep.engine.dynamodb.wire import WireClient
 from tablekeep.engine.errors import IntegrityError
-from tablekeep.engine.items.canonical import canonical_key, parse_item
-from tablekeep.engine.items.hashing import item_hash, key_hash
 from tablekeep.engine.progress import Progress
-from tablekeep.engine.restore.existing import get_items, read_back
+from tablekeep.engine.restore.differences import DIFFERENT, LEFT, MOST_KEYS, RIGHT, See, explain, find
+from tablekeep.engine.restore.existing import read_back
 from tablekeep.engine.restore.plan import Prepared
 from tablekeep.engine.restore.report import RestoreReport
-from tablekeep.engine.restore.selection import Selection
-from tablekeep.engine.restore.sides import TableSide
-from tablekeep.engine.restore.source import Source, every_page
+from tablekeep.engine.restore.sides import PagesSide, TableSide
+from tablekeep.engine.restore.source import every_page
 
-MOST_KEYS = 100
-"""Differing keys that a report names."""
-_STATES = {"left only": "missing in the table", "right only": "not in the backup", "different": "different"}
+STATES = {LEFT: "missing in the table", RIGHT: "not in the backup", DIFFERENT: "different"}
+"""The words of reports: the backup is on the left, the table on the right."""
 
 
 def prove(
-    prepared: Prepared, report: RestoreReport, *, clients: SessionClients, clock: Clock, progress: Progress
+    prepared: Prepared,
+    report: RestoreReport,
+    *,
+    clients: SessionClients,
+    clock: Clock,
+    progress: Progress,
+    see: See | None = None,
 ) -> IntegrityError | None:
-    """Fills in what the report says of the proof; returns the failure, None when it is proved."""
-    if prepared.plan.mode in ("missing-only", "overwrite-listed-keys"):
-        failure = _prove_items(prepared, report, clients, progress)
-    else:
-        failure = _prove_table(prepared, report, clients, clock, progress)
+    """Fills in what the report says of the proof; returns the failure, None when it is proved.
+
+    :param see: is shown the differing items that the report names.
+    """
+    proof = _Proof(prepared, report, clients, clock, progress, see)
+    failure = proof.of_items() if prepared.plan.mode in ("missing-only", "overwrite-listed-keys") else proof.of_table()
     report.proved = failure is None
     return failure
 
 
-def _prove_table(
-    prepared: Prepared, report: RestoreReport, clients: SessionClients, clock: Clock, progress: Progress
-) -> IntegrityError | None:
-    """The whole table's content hash; where it differs, by which keys."""
-    plan, expected = prepared.plan, report.content_hash
-    side = TableSide(clients, clock, progress, plan.to_table)
-    actual = str(side.hasher().whole)
-    if actual == expected:
-        return None
-    counts, some = dict.fromkeys(_STATES, 0), list[tuple[bytes, str]]()
-    with prepared.source as source, KeySpool(plan.items) as mine, KeySpool(plan.items) as theirs:
-        for page in _wanted(source, prepared.selection):
-            for item in page:
-                mine.add(canonical_key(parse_item(item), plan.key), item_hash(item).to_bytes(32, "big"))
-        side.spool(theirs)
-        for key, where in differences(mine, theirs):
-            counts[where] += 1
-            if len(some) < MOST_KEYS:
-                some.append((key, _STATES[where]))
-    report.differing = _named(prepared, some, clients)
-    report.content_hash = actual
-    found = ", ".join(f"{count:,} {_STATES[where]}" for where, count in counts.items() if count)
-    return IntegrityError(
-        f"proving the restore of {plan.backup} to {plan.to_table}",
-        f"the table's content hash is {actual} and should be {expected}; items: {found or 'equal now, so somebody writes to it'}",
-        "run `tablekeep compare` on both, with --show-keys, to see which; do not use the table",
-    )
+class _Proof:
+    def __init__(
+        self, prepared: Prepared, report: RestoreReport, clients: SessionClients, clock: Clock, progress: Progress, see: See | None
+    ) -> None:  # fmt: skip
+        self._prepared, self._report, self._see = prepared, report, see
+        self._clients, self._clock, self._progress = clients, clock, progress
+        self._what = f"proving the restore of {prepared.plan.backup} to {prepared.plan.to_table}"
 
+    def of_table(self) -> IntegrityError | None:
+        """The whole table's content hash; where it differs, by which keys."""
+        table, expected = self._table(), self._report.content_hash
+        actual = str(table.hasher().whole)
+        if actual == expected:
+            return None
+        found = find(self._backup(), table)
+        self._name(found.keys, table)
+        self._report.content_hash = actual
+        told = ", ".join(f"{count:,} {STATES[state]}" for state, count in found.counts.items() if count)
+        return IntegrityError(
+            self._what,
+            f"the table's content hash is {actual} and should be {expected}; items: {told or 'equal now, so somebody writes to it'}",
+            "run `tablekeep compare` on both, with --show-keys, to see which; do not use the table",
+        )
 
-def _prove_items(
-    prepared: Prepared, report: RestoreReport, clients: SessionClients, progress: Progress
-) -> IntegrityError | None:
-    plan = prepared.plan
-    progress.phase("proof", plan.items)
-    wire = WireClient(clients)
-    with prepared.source as source:
-        found = read_back(wire, plan.to_table, list(plan.key), _wanted(source, prepared.selection), progress)
-    wire.close()
-    allowed = report.kept if plan.mode == "missing-only" else 0
-    some = [(key, _STATES["left only"]) for key in found.absent] + [(key, "different") for key in found.different]
-    report.differing = _named(prepared, some[:MOST_KEYS], clients)
-    if not found.absent and len(found.different) <= allowed:
-        return None
-    return IntegrityError(
-        f"proving the restore of {plan.backup} to {plan.to_table}",
-        f"{len(found.absent):,} items are not there and {len(found.different):,} differ, where {allowed:,} were kept",
-        "somebody may write to the table meanwhile: look at the keys in the report, then run it again",
-    )
+    def of_items(self) -> IntegrityError | None:
+        """Every item that was wanted is there: in a table that holds others, too."""
+        plan = self._prepared.plan
+        self._progress.phase("proof", plan.items)
+        wire = WireClient(self._clients)
+        found = read_back(wire, plan.to_table, list(plan.key), self._wanted(), self._progress)
+        wire.close()
+        allowed = self._report.kept if plan.mode == "missing-only" else 0
+        some = [(key, LEFT) for key in found.absent] + [(key, DIFFERENT) for key in found.different]
+        if some:
+            self._name(some[:MOST_KEYS], self._table())
+        if not found.absent and len(found.different) <= allowed:
+            return None
+        return IntegrityError(
+            self._what,
+            f"{len(found.absent):,} items are not there and {len(found.different):,} differ, where {allowed:,} were kept",
+            "somebody may write to the table meanwhile: look at the keys in the report, then run it again",
+        )
 
+    def _name(self, keys: Sequence[tuple[bytes, str]], table: TableSide) -> None:
+        for one in explain(self._backup(), table, keys, whole=self._see is not None):
+            self._report.differing.append(one.told(STATES))
+            if self._see is not None:
+                self._see(one)
 
-def _named(prepared: Prepared, keys: list[tuple[bytes, str]], clients: SessionClients) -> list[dict[str, Any]]:
-    """The keys as hashes, and of items that are different the names of the attributes that are."""
-    names, wanted = list(prepared.plan.key), {key for key, state in keys if state == "different"}
-    mine: dict[bytes, bytes] = {}
-    theirs: dict[bytes, bytes] = {}
-    if wanted:
-        with prepared.source as source:
-            for page in _wanted(source, prepared.selection):
-                mine |= {key: item for item in page if (key := canonical_key(parse_item(item), names)) in wanted}
-        theirs = get_items(WireClient(clients), prepared.plan.to_table, names, sorted(wanted))
-    named = []
-    for key, state in keys:
-        attributes = _differing(mine[key], theirs[key]) if key in mine and key in theirs else []
-        named.append({"key": key_hash(key), "state": state, "attributes": attributes})
-    return named
+    def _table(self) -> TableSide:
+        return TableSide(self._clients, self._clock, self._progress, self._prepared.plan.to_table)
 
+    def _backup(self) -> PagesSide:
+        plan, key = self._prepared.plan, self._prepared.source.full.key
+        return PagesSide(plan.backup, key, plan.items, self._wanted, self._progress)
 
-def _differing(one: bytes, other: bytes) -> list[str]:
-    left, right = parse_item(one), parse_item(other)
-    return sorted(name for name in left.keys() | right.keys() if left.get(name) != right.get(name))
-
-
-def _wanted(source: Source, selection: Selection) -> Iterator[list[bytes]]:
-    return (selection.pick(page) for page in every_page(source))
+    def _wanted(self) -> Iterator[list[bytes]]:
+        with self._prepared.source as source:
+            for page in every_page(source):
+                yield self._prepared.selection.pick(page)

@@ -16,7 +16,7 @@ class RestoreReport:
         every item that was written was read back and is equal.
     :ivar phases: seconds by phase. :ivar not_restored: settings that the new table does not have, with the command for each.
     :ivar settings: facts that differ from the backup's, see `SettingDifference`. :ivar resumed: units that an earlier try had loaded.
-    :ivar differing: keys that differ, up to 100: hash, state, and names of the attributes that differ.
+    :ivar differing: items that differ, up to 100: the key's hash, the state, and which attributes, see `ItemDifference.told`.
     """
 
     backup: str

@@ -1,7 +1,7 @@
 """What can be compared: a table, read with consistent reads, or a backup. Both give a hasher and their keys."""
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Protocol
 
 import msgspec
@@ -12,20 +12,40 @@ from tablekeep.engine.clients import SessionClients
 from tablekeep.engine.clock import Clock
 from tablekeep.engine.dynamodb.scan import ParallelScan
 from tablekeep.engine.dynamodb.settings import read_settings
-from tablekeep.engine.dynamodb.wire import Page, WireClient
+from tablekeep.engine.dynamodb.wire import BATCH_GET_KEYS, Page, WireClient
 from tablekeep.engine.items.census import Census
-from tablekeep.engine.items.codec import Encoder
+from tablekeep.engine.items.codec import Encoded, Encoder
 from tablekeep.engine.items.hashing import Hasher
 from tablekeep.engine.items.layout import Layout, decide
 from tablekeep.engine.items.shapes import Learned
 from tablekeep.engine.progress import Progress
+from tablekeep.engine.restore.existing import get_items
 
 SAMPLE = 200
 SOME = 2000
 """Items that are encoded at a time, for bounded memory."""
 
 
-class Side(Protocol):
+Item = bytes | msgspec.Raw
+
+
+class Keyed(Protocol):
+    """Items that can be read again and again, by key."""
+
+    def expected(self) -> int:
+        """About how many items it has."""
+        ...
+
+    def spool(self, keys: KeySpool) -> None:
+        """Adds every item's canonical key and SHA-256."""
+        ...
+
+    def pick(self, wanted: Collection[bytes]) -> Iterator[tuple[bytes, bytes]]:
+        """Canonical key and canonical item of those that are there, in any order."""
+        ...
+
+
+class Side(Keyed, Protocol):
     """One side of a comparison."""
 
     @property
@@ -36,34 +56,32 @@ class Side(Protocol):
     @property
     def key_names(self) -> list[str]: ...
 
-    def expected(self) -> int:
-        """About how many items it has."""
-        ...
-
     def hasher(self) -> Hasher:
         """Count, sum and buckets of all its items."""
         ...
 
-    def spool(self, keys: KeySpool) -> None:
-        """Adds every item's canonical key and SHA-256."""
-        ...
+
+Take = Callable[[Sequence[Item], Encoded], None]
+"""Gets some items, and what encoding them gave, in the same order."""
 
 
 class _Collector:
-    """Takes items of several threads at once: an encoder for each segment, of which the hash is used, and a lock for the spool.
+    """Takes items of several threads at once: an encoder for each segment, of which the hash is used, and a lock for `take`.
 
-    :param key_types: name and type of each key attribute.
+    :param key_types: name and type of each key attribute. :param take: gets what was encoded.
     """
 
-    def __init__(self, key_types: Sequence[tuple[str, str]], spool: KeySpool | None) -> None:
-        self._key_types, self._spool = list(key_types), spool
+    def __init__(self, key_types: Sequence[tuple[str, str]], take: Take | None = None) -> None:
+        self._key_types, self._take = list(key_types), take
         self._names = [name for name, _ in key_types]
         self._lock = threading.Lock()
         self._encoders: dict[int, Encoder] = {}
         self._learned = Learned(self._names)
         self._layout: Layout | None = None
 
-    def take(self, segment: int, items: Sequence[bytes | msgspec.Raw]) -> int:
+    def add(self, segment: int, items: Sequence[Item]) -> int:
+        if not items:
+            return 0
         with self._lock:
             encoder = self._encoders.get(segment)
             if encoder is None:
@@ -71,11 +89,11 @@ class _Collector:
                 self._layout = self._layout or decide(Census.of(items[:SAMPLE]), self._key_types)
                 encoder = self._encoders[segment] = Encoder(self._layout, self._names, learned=self._learned)
         for start in range(0, len(items), SOME):
-            encoded = encoder.encode(items[start : start + SOME])
-            if self._spool:
+            some = items[start : start + SOME]
+            encoded = encoder.encode(some)
+            if self._take:
                 with self._lock:
-                    for key, digest in zip(encoded.keys, encoded.digests, strict=True):
-                        self._spool.add(key, digest)
+                    self._take(some, encoded)
         return len(items)
 
     def whole(self) -> Hasher:
@@ -83,6 +101,14 @@ class _Collector:
         for encoder in self._encoders.values():
             whole.merge(encoder.hasher)
         return whole
+
+
+def _to_spool(keys: KeySpool) -> Take:
+    def take(_items: Sequence[Item], encoded: Encoded) -> None:
+        for key, digest in zip(encoded.keys, encoded.digests, strict=True):
+            keys.add(key, digest)
+
+    return take
 
 
 class TableSide:
@@ -103,14 +129,23 @@ class TableSide:
         return self._read(None)
 
     def spool(self, keys: KeySpool) -> None:
-        self._read(keys)
+        self._read(_to_spool(keys))
 
-    def _read(self, keys: KeySpool | None) -> Hasher:
+    def pick(self, wanted: Collection[bytes]) -> Iterator[tuple[bytes, bytes]]:
+        wire, keys = WireClient(self._clients), sorted(wanted)
+        try:
+            for start in range(0, len(keys), BATCH_GET_KEYS):
+                some = keys[start : start + BATCH_GET_KEYS]
+                yield from get_items(wire, self.name, self.key_names, some).items()
+        finally:
+            wire.close()
+
+    def _read(self, take: Take | None) -> Hasher:
         self._progress.phase("proof", self._settings.item_count or None)
-        collector = _Collector([(key.name, key.type) for key in self._settings.key_schema], keys)
+        collector = _Collector([(key.name, key.type) for key in self._settings.key_schema], take)
 
         def on_page(segment: int, page: Page) -> None:
-            collector.take(segment, page.items)
+            collector.add(segment, page.items)
 
         scan = ParallelScan(
             WireClient(self._clients), self.name, 4, clock=self._clock, consistent=True, progress=self._progress,
@@ -120,33 +155,65 @@ class TableSide:
         return collector.whole()
 
 
-class BackupSide:
-    """A backup; its buckets stand in its manifest, so only a difference makes it be read."""
+class PagesSide:
+    """Canonical items in pages: a backup, or what a restore wants of one. Every part is read and checked each time.
 
-    def __init__(self, opened: BackupSet, progress: Progress) -> None:
-        self._opened, self._progress = opened, progress
+    :param key: name and type of each key attribute. :param pages: gives all of them anew at each call.
+    """
 
-    @property
-    def name(self) -> str:
-        return self._opened.manifest.uri
+    def __init__(
+        self,
+        name: str,
+        key: Sequence[tuple[str, str]],
+        items: int,
+        pages: Callable[[], Iterator[list[bytes]]],
+        progress: Progress,
+    ) -> None:
+        self.name, self._key, self._items, self._pages, self._progress = name, key, items, pages, progress
 
     @property
     def key_names(self) -> list[str]:
-        return self._opened.manifest.key_names
+        return [name for name, _ in self._key]
 
     def expected(self) -> int:
-        return self._opened.manifest.items
+        return self._items
 
     def hasher(self) -> Hasher:
         return self._read(None)
 
     def spool(self, keys: KeySpool) -> None:
-        self._read(keys)
+        self._read(_to_spool(keys))
 
-    def _read(self, keys: KeySpool | None) -> Hasher:
-        self._progress.phase("read", self._opened.manifest.items)
-        collector = _Collector(self._opened.manifest.key, keys)
-        for part in self._opened.manifest.parts:
-            for items in self._opened.items(part):
-                self._progress.advance(collector.take(0, items))
+    def pick(self, wanted: Collection[bytes]) -> Iterator[tuple[bytes, bytes]]:
+        left, found = set(wanted), list[tuple[bytes, bytes]]()
+
+        def take(items: Sequence[Item], encoded: Encoded) -> None:
+            found.extend((key, bytes(item)) for key, item in zip(encoded.keys, items, strict=True) if key in left)
+
+        self._progress.phase("look up", self._items)
+        collector = _Collector(self._key, take)
+        for page in self._pages():
+            self._progress.advance(collector.add(0, page))
+            yield from found
+            left.difference_update(key for key, _ in found)
+            found.clear()
+            if not left:
+                return
+
+    def _read(self, take: Take | None) -> Hasher:
+        self._progress.phase("read", self._items)
+        collector = _Collector(self._key, take)
+        for page in self._pages():
+            self._progress.advance(collector.add(0, page))
         return collector.whole()
+
+
+def backup_side(opened: BackupSet, progress: Progress) -> PagesSide:
+    """A backup's items, part by part."""
+    manifest = opened.manifest
+
+    def pages() -> Iterator[list[bytes]]:
+        for part in manifest.parts:
+            yield from opened.items(part)
+
+    return PagesSide(manifest.uri, manifest.key, manifest.items, pages, progress)

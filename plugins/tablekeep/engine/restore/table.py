@@ -18,6 +18,7 @@ from tablekeep.engine.errors import BadInputError, IntegrityError
 from tablekeep.engine.items.hashing import ContentHash
 from tablekeep.engine.prices import Prices, load_prices
 from tablekeep.engine.progress import Progress
+from tablekeep.engine.restore.differences import See
 from tablekeep.engine.restore.existing import ConditionalWriter, keep_present
 from tablekeep.engine.restore.load import load_items
 from tablekeep.engine.restore.plan import Prepared, RestorePlan, open_source, plan_restore
@@ -45,12 +46,14 @@ def restore_table(
     tags: dict[str, str] | None = None,
     prove: bool = True,
     record: bool = True,
+    see: See | None = None,
 ) -> RestoreReport:
     """Restores as the request says; an unfinished restore of the same request to the same table is gone on with.
 
     :param clients: of the target's account and Region. :param backup_clients: for the bucket, when it belongs to another account.
     :param plan_hash: of the plan that was approved, or its first 16 digits or more: nothing else is done.
     :param tags: further tags of a new table.
+    :param see: is shown the items that the proof finds to differ: for a person's terminal only.
     :param record: keep state and a record beside the backups; without it nothing is written there, and nothing is gone on with.
     :raises BadInputError: before anything was made: the restore may not be done as asked, or the plan is another one by now.
     :raises IntegrityError: for a damaged part (nothing of it was written) or a table that differs in the end; its attribute
@@ -63,7 +66,7 @@ def restore_table(
     shelf, account = request.where_backups_lie, clients.account()
     state = RestoreState(source.store, shelf, account, clients.region, request.to_table) if record else None
     with state.lease(actor=actor, run=run, clock=clock) if state else nullcontext():
-        return _Restore(request, clients, given, clock, progress, actor, run, state).carry_out(
+        return _Restore(request, clients, given, clock, progress, actor, run, state, see).carry_out(
             source, plan_hash, prices or load_prices(), tags or {}, prove, began
         )
 
@@ -73,11 +76,12 @@ class _Restore:
 
     def __init__(
         self, request: RestoreRequest, clients: SessionClients, backup_clients: SessionClients, clock: Clock, progress: Progress,
-        actor: str, run: str, state: RestoreState | None,
+        actor: str, run: str, state: RestoreState | None, see: See | None,
     ) -> None:  # fmt: skip
         self._request, self._clients, self._backup_clients = request, clients, backup_clients
         self._clock, self._progress, self._actor, self._run, self._state = clock, progress, actor, run, state
         self._phases: dict[str, float] = {}
+        self._see = see
         self._at = clock.monotonic()
         self._replaced = (0, "")
 
@@ -118,7 +122,9 @@ class _Restore:
             self._lap("indexes")
         failure = None
         if prove:  # before the settings: with expiry on, items may vanish
-            failure = prove_restore(prepared, report, clients=self._clients, clock=self._clock, progress=self._progress)
+            failure = prove_restore(
+                prepared, report, clients=self._clients, clock=self._clock, progress=self._progress, see=self._see
+            )
             self._lap("proof")
         if plan.mode == "new" and failure is None:
             self._settings(prepared, created, report)

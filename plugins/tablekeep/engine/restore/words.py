@@ -1,5 +1,7 @@
 """A plan in words, for a terminal, a log and the page on which it is approved."""
 
+from typing import Any
+
 from tablekeep.engine.progress import size_text
 from tablekeep.engine.restore.plan import RestorePlan
 
@@ -82,3 +84,20 @@ def _cost(plan: RestorePlan) -> str:
     if not plan.write_units:
         return f"{plan.usd:,.4f} dollars (prices of {plan.prices_as_of}), no write capacity"
     return f"{plan.usd:,.4f} dollars for about {plan.write_units:,} write units (on demand, {plan.prices_as_of}); indexes cost more"
+
+
+def attributes_text(difference: dict[str, Any]) -> str:
+    """Of an item that differs (`ItemDifference.told`), which attributes: `price (N), note (S | absent)`."""
+    told = [place_text(one) for one in difference["attributes"]]
+    told += [f"{difference['more']:,} more"] if "more" in difference else []
+    told += [difference["now"]] if "now" in difference else []
+    return ", ".join(told)
+
+
+def place_text(place: dict[str, Any]) -> str:
+    """`price (N)`, `note (S | absent)`; where values are told `price (N): 3.25 | 0`."""
+    kinds, values = [place["left"], place["right"]], ""
+    if "left_value" in place:
+        values = f": {place['left_value'] or 'absent'} | {place['right_value'] or 'absent'}"
+        kinds = [one for one in kinds if one]  # the value says where it is absent
+    return f"{place['path']} ({' | '.join(dict.fromkeys(one or 'absent' for one in kinds))}){values}"
