@@ -9,7 +9,6 @@ import io
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from decimal import Decimal
 from typing import Any
 
 import psycopg
@@ -18,11 +17,10 @@ import pyarrow.parquet as pq
 from moto.s3.models import s3_backends
 
 from local_aws.redshift.copy import Copy
+from local_aws.redshift.documents import stored
 from local_aws.redshift.tokens import SqlError, path_text, quoted
 from local_aws.redshift.types import ColumnType
 
-MAX_SUPER_BYTES = 16 * 1024 * 1024
-MAX_SUPER_STRING_BYTES = 65535
 ROWS_A_BATCH = 10_000
 
 
@@ -224,8 +222,10 @@ def check_field(file: S3File, column: Column, field: pa.Field, leaves: list[Any]
     if kind == "numeric":
         check_decimal(file, column, leaf)
     elif kind == "super":
-        # loads as one scalar; that a string of JSON stays a string is UNCONFIRMED
-        return
+        # "by specifying SERIALIZETOJSON you can load any column type that aligns with a SUPER column": without it the stricter
+        # reading is taken. A string, also one of JSON, loads as a string (UNCONFIRMED).
+        if not copy.serialize_to_json:
+            refuse(file, column, describe(leaf), " (columns load into SUPER with SERIALIZETOJSON)")
     elif kind not in actual:
         refuse(file, column, describe(leaf))
 
@@ -352,29 +352,7 @@ class ValueReader:
         return f"\\x{value.hex()}"
 
     def document(self, value: Any) -> str:
-        text = json.dumps(plain(value, self.file, self.column), ensure_ascii=False, allow_nan=False)
-        self.check_length(len(text.encode()), MAX_SUPER_BYTES)
-        return text
-
-
-def plain(value: Any, file: S3File, column: Column) -> Any:
-    """A nested value as JSON takes it."""
-    if isinstance(value, dict):
-        return {k: plain(v, file, column) for k, v in value.items()}
-    if isinstance(value, list):
-        if value and isinstance(value[0], tuple):  # a Parquet map
-            return {str(k): plain(v, file, column) for k, v in value}
-        return [plain(v, file, column) for v in value]
-    if isinstance(value, str):
-        if len(value.encode()) > MAX_SUPER_STRING_BYTES:
-            raise LoadError(
-                f"a string inside of SUPER is longer than {MAX_SUPER_STRING_BYTES} bytes",
-                file=file.url,
-                column=column.name,
-            )
-        return value
-    if isinstance(value, bytes):
-        return value.hex()
-    if isinstance(value, Decimal):
-        return int(value) if value == value.to_integral_value() else float(value)
-    return value if isinstance(value, bool | int | float) or value is None else str(value)
+        try:
+            return stored(value)
+        except SqlError as error:
+            raise self.error(str(error)) from None

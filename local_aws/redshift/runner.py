@@ -9,11 +9,13 @@ from typing import Any
 
 import psycopg
 from psycopg.adapt import Loader
+from psycopg.types import TypeInfo, TypesRegistry
 
 from local_aws.redshift.copy import parse_copy
 from local_aws.redshift.dialect import Statement, translate
+from local_aws.redshift.documents import shown
 from local_aws.redshift.parquet import LoadError, load
-from local_aws.redshift.tokens import SqlError, path_text
+from local_aws.redshift.tokens import SqlError, path_text, quoted
 
 # Redshift descends from PostgreSQL 8.0: backslashes escape inside of literals.
 OPTIONS = (
@@ -21,16 +23,15 @@ OPTIONS = (
     "-c timezone=UTC -c datestyle=ISO -c client_min_messages=warning -c bytea_output=hex"
 )
 MARK = "stand-in for Redshift: everything in this database may be dropped"
+MAX_ROW_BYTES = 64 * 1024
+MAX_RESULT_BYTES = 500 * 1024 * 1024
 
 
-class DocumentLoader(Loader):
-    """A document's text without spaces, as Redshift shows SUPER, and never through Python's numbers."""
+class SuperLoader(Loader):
+    """A SUPER value as its JSON text, never through Python's numbers."""
 
     def load(self, data: Any) -> str:
-        return SPACED.sub(lambda match: match[1] or match[2], bytes(data).decode())
-
-
-SPACED = re.compile(r'("(?:[^"\\]|\\.)*")|([:,]) ')
+        return shown(bytes(data).decode())
 
 
 @dataclass
@@ -60,7 +61,11 @@ class Database:
         self.prepare()
         self._used = True
         connection = psycopg.connect(self.dsn, options=OPTIONS, connect_timeout=10)
-        connection.adapters.register_loader("jsonb", DocumentLoader)
+        info = TypeInfo.fetch(connection, "redshift_local.super")
+        assert info is not None, "the bootstrap makes the type"
+        info.register(connection)
+        connection.adapters.register_loader(info.oid, SuperLoader)
+        connection.rollback()
         return connection
 
     def prepare(self) -> None:
@@ -77,6 +82,11 @@ class Database:
                         f"the database for Redshift's stand-in holds {others[0]} tables of others: give it one of its own"
                     )
                 connection.execute(bootstrap_sql())
+            elif not connection.execute(
+                "SELECT to_regtype('redshift_local.super') IS NOT NULL AND "
+                "to_regprocedure('redshift_local.super_parse(text)') IS NOT NULL"
+            ).fetchone()[0]:
+                self._empty(connection)  # an older stand-in's: it may be dropped, says the mark
         self._prepared = True
 
     def reset(self) -> None:
@@ -87,14 +97,18 @@ class Database:
         with psycopg.connect(self.dsn, autocommit=True, connect_timeout=10) as connection:
             if not self._marked(connection):
                 raise SqlError("the database is not a stand-in's: nothing was dropped")
-            schemas = connection.execute(
-                "SELECT quote_ident(nspname) FROM pg_namespace WHERE nspname !~ '^pg_' AND nspname <> 'information_schema'"
-            ).fetchall()
-            connection.execute("SET client_min_messages = warning")
-            for (schema,) in schemas:
-                connection.execute(f"DROP SCHEMA {schema} CASCADE".encode())
-            connection.execute("CREATE SCHEMA public")
-            connection.execute(bootstrap_sql())
+            self._empty(connection)
+
+    @staticmethod
+    def _empty(connection: psycopg.Connection[Any]) -> None:
+        schemas = connection.execute(
+            "SELECT quote_ident(nspname) FROM pg_namespace WHERE nspname !~ '^pg_' AND nspname <> 'information_schema'"
+        ).fetchall()
+        connection.execute("SET client_min_messages = warning")
+        for (schema,) in schemas:
+            connection.execute(f"DROP SCHEMA {schema} CASCADE".encode())
+        connection.execute("CREATE SCHEMA public")
+        connection.execute(bootstrap_sql())
 
     @staticmethod
     def _marked(connection: psycopg.Connection[Any]) -> bool:
@@ -148,8 +162,12 @@ class Run:
         with self.connection.cursor() as cursor:
             if statement.kind == "copy":
                 return self._copy(cursor, statement, query_id)
-            if statement.kind == "append" and self.in_transaction:
-                raise SqlError("ALTER TABLE APPEND cannot run inside a transaction block")
+            if statement.kind == "append":
+                return self._append(cursor, statement)
+            if statement.kind == "merge":
+                for path in statement.tables:
+                    if relation_kind(cursor, path) == "v":
+                        raise SqlError(f"MERGE needs tables: {path[-1]} is a view")  # text UNCONFIRMED
             if statement.kind == "truncate":
                 # TRUNCATE commits the transaction in which it runs (developer guide, "TRUNCATE")
                 self.connection.commit()
@@ -166,6 +184,30 @@ class Run:
             for further in statement.sql[1:]:
                 cursor.execute(further.encode())
             return result
+
+    def _append(self, cursor: psycopg.Cursor[Any], statement: Statement) -> Result:
+        """Moves rows, and commits (developer guide, "ALTER TABLE APPEND")."""
+        if self.in_transaction:
+            raise SqlError("ALTER TABLE APPEND cannot run inside a transaction block")
+        columns = []
+        for path in statement.tables:
+            if relation_kind(cursor, path) != "r":
+                raise SqlError(f"ALTER TABLE APPEND needs permanent tables: {path[-1]} is none")  # text UNCONFIRMED
+            columns.append(catalog_columns(cursor, path))
+        target, source = columns
+        for name, what in source.items():
+            if name in target and target[name] != what:
+                raise SqlError(f'column "{name}" has other attributes in the two tables')  # text UNCONFIRMED
+        if set(source) - set(target) and statement.options != "ignoreextra":
+            raise SqlError("the source table has columns that the target has not")  # text UNCONFIRMED
+        if set(target) - set(source) and statement.options != "filltarget":
+            raise SqlError("the target table has columns that the source has not")  # text UNCONFIRMED
+        names = ", ".join(quoted(name) for name in source if name in target)
+        into, out_of = (path_text(path) for path in statement.tables)
+        cursor.execute(f"INSERT INTO {into} ({names}) SELECT {names} FROM {out_of}".encode())  # noqa: S608  quoted
+        cursor.execute(f"DELETE FROM {out_of}".encode())  # noqa: S608  quoted
+        self.connection.commit()
+        return Result()
 
     def _copy(self, cursor: psycopg.Cursor[Any], statement: Statement, query_id: int) -> Result:
         copy = parse_copy(statement.source)
@@ -194,7 +236,29 @@ class Run:
         return Result(rows=rows)
 
 
-LENGTH_CHECK = re.compile(r'violates check constraint "((?:character varying|character|binary varying)\(\d+\))')
+def relation_kind(cursor: psycopg.Cursor[Any], path: tuple[str, ...]) -> str:
+    """`r` for a permanent table, `t` for a temporary one, `v` for a view; "" when there is none."""
+    found = cursor.execute(
+        "SELECT CASE WHEN relpersistence = 't' THEN 't' ELSE relkind::text END FROM pg_class WHERE oid = to_regclass(%s)",
+        [path_text(path)],
+    ).fetchone()
+    return str(found[0]) if found else ""
+
+
+def catalog_columns(cursor: psycopg.Cursor[Any], path: tuple[str, ...]) -> dict[str, tuple[str, bool]]:
+    """Type and NOT NULL of a table's columns, as Redshift's catalog has them."""
+    rows = cursor.execute(
+        "SELECT attname, coalesce(substr(col_description(attrelid, attnum), 10), format_type(atttypid, atttypmod)), "
+        "attnotnull FROM pg_attribute WHERE attrelid = to_regclass(%s) AND attnum > 0 AND NOT attisdropped "
+        "ORDER BY attnum",
+        [path_text(path)],
+    ).fetchall()
+    return {name: (kind, required) for name, kind, required in rows}
+
+
+LENGTH_CHECK = re.compile(
+    r'violates check constraint "((?:character varying|character|binary varying)\(\d+\)|super(?= ))'
+)
 
 
 def redshift_error(error: psycopg.Error) -> str:
@@ -212,20 +276,38 @@ def read_result(cursor: psycopg.Cursor[Any]) -> Result:
         return Result(rows=cursor.rowcount)
     if not cursor.description:  # SELECT without columns: a statement that does nothing here
         return Result(rows=0)
-    columns = [column_metadata(column) for column in cursor.description]
+    types = cursor.connection.adapters.types
+    columns = [column_metadata(column, types) for column in cursor.description]
     records = [[field_of(value) for value in row] for row in cursor.fetchall()]
+    check_size(records)
     return Result(columns, records, len(records))
+
+
+def check_size(records: list[list[dict[str, Any]]]) -> None:
+    """The Data API's limits of a row and of a result ("Troubleshooting issues for Amazon Redshift Data API"). How it counts
+    is UNCONFIRMED: here, the bytes of the values' texts.
+
+    :raises SqlError: when a limit is passed; the statement has failed then.
+    """
+    total = 0
+    for record in records:
+        size = sum(len(str(next(iter(field.values()))).encode()) for field in record)
+        if size > MAX_ROW_BYTES:
+            raise SqlError(f"Packet for query is too large: a row of {size} bytes, at most {MAX_ROW_BYTES}")
+        total += size
+        if total > MAX_RESULT_BYTES:
+            raise SqlError(f"Database response exceeded size limit of {MAX_RESULT_BYTES} bytes")
 
 
 TYPE_NAMES = {
     "int2": "int2", "int4": "int4", "int8": "int8", "numeric": "numeric", "float4": "float4", "float8": "float8",
-    "bool": "bool", "varchar": "varchar", "text": "varchar", "bpchar": "bpchar", "jsonb": "super", "bytea": "varbyte",
+    "bool": "bool", "varchar": "varchar", "text": "varchar", "bpchar": "bpchar", "super": "super", "bytea": "varbyte",
     "date": "date", "timestamp": "timestamp", "timestamptz": "timestamptz", "name": "varchar", "regclass": "varchar",
 }  # fmt: skip
 
 
-def column_metadata(column: Any) -> dict[str, Any]:
-    info = psycopg.adapters.types.get(column.type_code)
+def column_metadata(column: Any, types: TypesRegistry) -> dict[str, Any]:
+    info = types.get(column.type_code)
     name = TYPE_NAMES.get(info.name if info else "", info.name if info else "varchar")
     return {
         "name": column.name,

@@ -23,6 +23,7 @@ NAMESPACE = "com.amazonaws.redshiftdata"
 MAX_STATEMENTS = 40
 MAX_SQL_BYTES = 100_000  # UNCONFIRMED
 MAX_WAIT_SECONDS = 30
+MAX_ACTIVE = 500  # UNCONFIRMED
 ROWS_A_PAGE = 1000  # the service pages by size; a page of its own size is enough to test paging
 
 
@@ -109,6 +110,9 @@ class RedshiftData:
         with self._lock:
             known = self._executions.get(self._tokens.get(token or "", ""))
             if known is None:
+                if sum(not one.ended.is_set() for one in self._executions.values()) >= MAX_ACTIVE:
+                    message = f"The number of active statements exceeds the limit of {MAX_ACTIVE}"
+                    raise ServiceError("ActiveStatementsExceededException", message)
                 known = Execution(str(uuid.uuid4()), body, region, [Part(sql) for sql in sqls], batch, now())
                 self._attach_session(known)
                 self._executions[known.id] = known

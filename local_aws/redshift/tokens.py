@@ -147,11 +147,16 @@ class Reader:
 
     def path(self) -> tuple[str, ...]:
         """A possibly qualified name: ("orders",) or ("sales", "orders")."""
+        parts = self.path_of_column()
+        if len(parts) > 2:
+            raise SqlError("cross-database references are not supported by this stand-in")
+        return parts
+
+    def path_of_column(self) -> tuple[str, ...]:
+        """A column, possibly with its table and schema before it."""
         parts = [self.name()]
         while self.skip("."):
             parts.append(self.name())
-        if len(parts) > 2:
-            raise SqlError("cross-database references are not supported by this stand-in")
         return tuple(parts)
 
     def group(self) -> list[Token]:

@@ -23,7 +23,9 @@ SIMPLE = {
 STRINGS = {"varchar": "character varying", "nvarchar": "character varying", "text": "character varying"}
 STRINGS |= {"char": "character", "nchar": "character", "bpchar": "character"}
 BINARIES = {"varbyte", "varbinary"}
-POSTGRES = {"super": "jsonb", "binary varying": "bytea"}
+POSTGRES = {"super": "redshift_local.super", "binary varying": "bytea"}
+NO_KEYS = frozenset(["super", "binary varying"])
+"""Types that can be neither distribution nor sort key ("Limitations" of SUPER and of VARBYTE)."""
 
 
 @dataclass(frozen=True)
@@ -46,16 +48,16 @@ class ColumnType:
 
     @property
     def postgres(self) -> str:
-        if self.kind == "binary varying":
-            return "bytea"
         return POSTGRES.get(self.kind, str(self))
 
     def check(self, column: str) -> str:
         """A constraint for what PostgreSQL's type does not enforce: lengths in bytes. "" where it does."""
-        if self.kind not in {"character varying", "character", "binary varying"}:
-            return ""
         # its name is how the violation is told from others (`runner.redshift_error`)
         name = quoted(f"{self} {column}"[:60])
+        if self.kind == "super":
+            return f" CONSTRAINT {name} CHECK (redshift_local.super_fits({quoted(column)}))"
+        if self.kind not in {"character varying", "character", "binary varying"}:
+            return ""
         return f" CONSTRAINT {name} CHECK (octet_length({quoted(column)}) <= {self.size})"
 
 
@@ -141,7 +143,7 @@ def parse_type(text: str) -> ColumnType:
     if match is None:
         raise SqlError(f"unsupported type {text}")
     kind = match["kind"] + (match["rest"] or "")
-    kind = {"jsonb": "super", "bytea": "binary varying", "text": "character varying"}.get(kind, kind)
+    kind = {"bytea": "binary varying", "text": "character varying"}.get(kind, kind)
     size = int(match["size"] or 0)
     if kind == "character varying" and not size:
         size = MAX_VARCHAR

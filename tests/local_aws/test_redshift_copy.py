@@ -12,7 +12,8 @@ import pytest
 from local_aws.server import LocalAws
 from tests.local_aws.redshift import ROLE, Redshift
 
-COPY = f"copy orders from 's3://warehouse/manifest.json' iam_role '{ROLE}' format as parquet manifest"
+PLAIN_COPY = f"copy orders from 's3://warehouse/manifest.json' iam_role '{ROLE}' format as parquet manifest"
+COPY = f"{PLAIN_COPY} serializetojson"
 DDL = """create table orders (id varchar(6), n numeric(18,4), i integer, b bigint, f double precision, ok boolean,
          doc super, at timestamp, d date, raw varbyte(4))"""
 
@@ -100,7 +101,11 @@ def test_columns_go_by_position_not_by_name(warehouse: Warehouse) -> None:
         ({"id": pa.array(["ééé", "éééé"])}, "Table: 6, Data: 8"),
         ({"raw": pa.array([b"12345", None])}, "Table: 4, Data: 5"),
         ({"id": pa.array(["a\x00b", None])}, "invalid or unsupported UTF8"),
-        ({"doc": pa.array([{"a": 1}, None])}, "SERIALIZETOJSON"),
+        ({"doc": pa.array([b"a", None])}, "inside of SUPER"),
+        ({"doc": pa.array(["x" * 65536, None])}, "longer than 65535 bytes"),
+        ({"doc": pa.array([["é" * 32768], None])}, "longer than 65535 bytes"),
+        ({"doc": pa.array([[float("nan")], None])}, "no NaN"),
+        ({"doc": pa.array([["x" * 65535] * 257, None])}, "longer than 16777216 bytes"),
     ],
 )
 def test_types_must_be_exactly_the_columns(warehouse: Warehouse, changed: dict[str, pa.Array], why: str) -> None:
@@ -131,11 +136,16 @@ def test_a_list_of_columns_narrows_the_target(warehouse: Warehouse) -> None:
     assert 'column "zz" of relation "orders" does not exist' in warehouse.error(COPY.replace("orders", "orders (zz)"))
 
 
-def test_nested_columns_load_as_json(warehouse: Warehouse) -> None:
-    value = [{"a": 1, "l": [{"x": "é"}]}, None]
-    warehouse.offer(table(doc=pa.array(value)))
-    warehouse(COPY + " serializetojson")
-    assert warehouse.rows("select doc from orders order by id") == [['{"a":1,"l":[{"x":"é"}]}'], [None]]
+def test_columns_load_into_super_with_serializetojson_only(warehouse: Warehouse) -> None:
+    """Developer guide, "Loading semistructured data", columnar formats."""
+    precise = Decimal("12345678901234567890123456789012.345678")
+    value = [{"a": 1, "l": [{"x": "é", "n": precise}]}, None]
+    for changed in (COLUMNS["doc"], pa.array(value)):
+        warehouse.offer(table(doc=changed))
+        assert "with SERIALIZETOJSON" in warehouse.error(PLAIN_COPY)
+    warehouse(COPY)
+    loaded = '{"a":1,"l":[{"x":"é","n":12345678901234567890123456789012.345678}]}'
+    assert warehouse.rows("select doc, json_typeof(doc) from orders order by id") == [[loaded, "object"], [None, None]]
 
 
 @pytest.mark.parametrize(
@@ -174,7 +184,7 @@ def test_one_bad_file_of_two_loads_nothing(warehouse: Warehouse) -> None:
 
 
 def test_a_prefix_takes_every_object_also_strays(warehouse: Warehouse) -> None:
-    statement = f"copy orders from 's3://warehouse/data/' iam_role '{ROLE}' format parquet"
+    statement = f"copy orders from 's3://warehouse/data/' iam_role '{ROLE}' format parquet serializetojson"
     assert "prefix 'data/' does not exist" in warehouse.error(statement)
     warehouse.put(table(), "data/1.parquet")
     warehouse.put(table(), "data/2.parquet")
