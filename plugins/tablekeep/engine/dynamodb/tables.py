@@ -1,6 +1,6 @@
 """Tables built from settings, and taken away again: only those that the same run created."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,20 +33,24 @@ class CreatedTable:
     run: str
 
 
-def creation_request(settings: TableSettings, name: str, *, region: str | None = None) -> Request:
+def creation_request(
+    settings: TableSettings, name: str, *, region: str | None = None, indexes: Collection[str] = ()
+) -> Request:
     """CreateTable's parameters for a table like the described one.
 
-    Only listed fields are taken over: DescribeTable's answer is no valid request. Global secondary indexes, the stream and the
+    Only listed fields are taken over: DescribeTable's answer is no valid request. Other global secondary indexes, the stream and the
     limits of on-demand capacity come after the load (`add_indexes`, `reapply_settings`); deletion protection is off.
 
     :param region: where the table is to be; another Region than the source's cannot use its customer managed key.
+    :param indexes: global secondary indexes with which it is made; it refuses items then that do not fit their keys.
     """
     table = settings.description
     local = [
         {"IndexName": index["IndexName"], "KeySchema": index["KeySchema"], "Projection": projection(index)}
         for index in table.get("LocalSecondaryIndexes") or []
     ]
-    schemas = [table["KeySchema"], *(index["KeySchema"] for index in local)]
+    global_ = [_index(settings, name, index) for index in indexes]
+    schemas = [table["KeySchema"], *(index["KeySchema"] for index in (*local, *global_))]
     request: Request = {
         "TableName": name,
         "KeySchema": table["KeySchema"],
@@ -56,6 +60,8 @@ def creation_request(settings: TableSettings, name: str, *, region: str | None =
     }
     if local:
         request["LocalSecondaryIndexes"] = local
+    if global_:
+        request["GlobalSecondaryIndexes"] = global_
     if settings.capacity is not None:
         request["ProvisionedThroughput"] = throughput(table["ProvisionedThroughput"])
     table_class = (table.get("TableClassSummary") or {}).get("TableClass", "STANDARD")
@@ -69,6 +75,19 @@ def creation_request(settings: TableSettings, name: str, *, region: str | None =
 
 def index_request(settings: TableSettings, name: str, index: str) -> Request:
     """UpdateTable's parameters that add the global secondary index `index`."""
+    create = _index(settings, name, index)
+    return {
+        "TableName": name,
+        "AttributeDefinitions": definitions(settings, [settings.description["KeySchema"], create["KeySchema"]]),
+        "GlobalSecondaryIndexUpdates": [{"Create": create}],
+    }
+
+
+def _index(settings: TableSettings, name: str, index: str) -> Request:
+    """A global secondary index as a request takes it.
+
+    :param name: of the new table, for the error.
+    """
     found = next(
         (entry for entry in settings.description.get("GlobalSecondaryIndexes") or [] if entry["IndexName"] == index),
         None,
@@ -77,17 +96,12 @@ def index_request(settings: TableSettings, name: str, index: str) -> Request:
         raise BadInputError(
             f"adding index {index} to table {name}", f"table {settings.table} has no such global secondary index"
         )
-    create: Request = {"IndexName": index, "KeySchema": found["KeySchema"], "Projection": projection(found)}
+    made: Request = {"IndexName": index, "KeySchema": found["KeySchema"], "Projection": projection(found)}
     if settings.capacity is not None:
-        create["ProvisionedThroughput"] = throughput(found["ProvisionedThroughput"])
+        made["ProvisionedThroughput"] = throughput(found["ProvisionedThroughput"])
     elif limits := on_demand_limits(found):
-        create["OnDemandThroughput"] = limits
-    schemas = [settings.description["KeySchema"], found["KeySchema"]]
-    return {
-        "TableName": name,
-        "AttributeDefinitions": definitions(settings, schemas),
-        "GlobalSecondaryIndexUpdates": [{"Create": create}],
-    }
+        made["OnDemandThroughput"] = limits
+    return made
 
 
 def definitions(settings: TableSettings, schemas: list[list[Request]]) -> list[Request]:

@@ -27,6 +27,7 @@ class TypeCount:
     :ivar max_integer_digits: for N and NS: most digits before the point (0 for numbers below 1).
     :ivar max_scale: for N and NS: most digits after the point.
     :ivar not_int64: for N and NS: values that no 64-bit integer holds.
+    :ivar empty: for S and B: values of no byte, which no index takes for a key.
     """
 
     count: int = 0
@@ -34,6 +35,7 @@ class TypeCount:
     max_integer_digits: int = 0
     max_scale: int = 0
     not_int64: int = 0
+    empty: int = 0
 
     def number(self, text: str) -> None:
         """Takes the extremes of one canonical number."""
@@ -56,6 +58,7 @@ class TypeCount:
     def merge(self, other: "TypeCount") -> None:
         self.count += other.count
         self.not_int64 += other.not_int64
+        self.empty += other.empty
         self.max_bytes = max(self.max_bytes, other.max_bytes)
         self.max_integer_digits = max(self.max_integer_digits, other.max_integer_digits)
         self.max_scale = max(self.max_scale, other.max_scale)
@@ -74,11 +77,15 @@ def fits_int64(text: str) -> bool:
 
 @dataclass(slots=True)
 class Census:
-    """Counts of all attributes; see `as_json` for the document census.json."""
+    """Counts of all attributes; see `as_json` for the document census.json.
+
+    :ivar empties: empty values were counted from the first item on, which they were not before version 1.2 of the format.
+    """
 
     items: int = 0
     attributes: dict[str, dict[str, TypeCount]] = field(default_factory=dict)
     others: dict[str, int] = field(default_factory=dict)
+    empties: bool = True
 
     @staticmethod
     def of(items: Iterable[bytes | msgspec.Raw]) -> "Census":
@@ -108,6 +115,8 @@ class Census:
                 size = len(content) if content.isascii() else len(content.encode())
                 if size > count.max_bytes:
                     count.max_bytes = size
+                elif not size:
+                    count.empty += 1
             elif kind == "N":
                 count.number(content)
             elif kind == "NS":
@@ -129,6 +138,7 @@ class Census:
     def merge(self, other: "Census") -> None:
         """Adds another census. Names beyond the limit go to `others`, so the order of merging may decide which."""
         self.items += other.items
+        self.empties = self.empties and other.empties
         for name, types in other.attributes.items():
             for kind, count in types.items():
                 self.add_count(name, kind, count)
@@ -136,16 +146,17 @@ class Census:
             self.others[kind] = self.others.get(kind, 0) + values
 
     def as_json(self) -> dict[str, Any]:
-        """`{"format": 1, "items": n, "attributes": {name: {type: {count, …}}}, "others": {type: count}}`."""
-        return {
-            "format": 1,
-            "items": self.items,
-            "attributes": {
-                name: {kind: count.as_json() for kind, count in types.items()}
-                for name, types in self.attributes.items()
-            },
-            "others": self.others,
+        """`{"format": 1, "items": n, "attributes": {name: {type: {count, …}}}, "others": {type: count}, "empties": true}`; without
+        `empties`, and without the figure `empty`, when these are not known."""
+        attributes = {
+            name: {kind: count.as_json() for kind, count in types.items()} for name, types in self.attributes.items()
         }
+        document = {"format": 1, "items": self.items, "attributes": attributes, "others": self.others}
+        if self.empties:
+            return document | {"empties": True}
+        for figures in (one for types in attributes.values() for one in types.values()):
+            figures.pop("empty", None)
+        return document
 
     @staticmethod
     def from_json(document: dict[str, Any]) -> "Census":
@@ -155,7 +166,9 @@ class Census:
         """
         if document.get("format") != 1:
             raise ValueError("the census has a format that this version does not know")
-        census = Census(items=int(document["items"]), others=dict(document["others"]))
+        census = Census(
+            items=int(document["items"]), others=dict(document["others"]), empties=document.get("empties") is True
+        )
         for name, types in document["attributes"].items():
             census.attributes[name] = {kind: TypeCount(**figures) for kind, figures in types.items()}
         return census

@@ -111,6 +111,7 @@ class Sets:
     def build(self, column: Column | None, count: TypeCount) -> Any:
         """The array (None when the column is of another type); counts the extremes."""
         members = _SCALARS[self.kind[0]](column, self._members, count)
+        count.empty = 0  # empty members are not counted
         mask = pa.array(self._mask, pa.bool_()) if self.absent else None
         return pa.ListArray.from_arrays(pa.array(self._offsets, pa.int32()), members, mask=mask)
 
@@ -221,7 +222,11 @@ def same(canonical: Any, given: Any) -> Any:
 
 def _strings(column: Column | None, contents: list[Any], count: TypeCount) -> Any:
     array = pa.array(contents, pa.string())
-    count.max_bytes = pc.max(pc.binary_length(array)).as_py() or 0
+    lengths = pc.binary_length(array)
+    extremes = pc.min_max(lengths).as_py()
+    count.max_bytes = extremes["max"] or 0
+    if extremes["min"] == 0:
+        count.empty = pc.sum(pc.equal(lengths, 0)).as_py()
     return to_arrow(column.logical, array) if column is not None and column.logical else array
 
 
@@ -233,6 +238,7 @@ def _binaries(column: Column | None, contents: list[Any], count: TypeCount) -> A
     """Base64 text, which must be canonical."""
     decoded = [None if text is None else base64.b64decode(same(canonical_binary(text), text)) for text in contents]
     count.max_bytes = max((len(text) for text in contents if text is not None), default=0)
+    count.empty = contents.count("")
     return pa.array(decoded, pa.binary())
 
 

@@ -22,6 +22,7 @@ from tablekeep.engine.items.canonical import parse_item
 from tablekeep.engine.items.hashing import ContentHash
 from tablekeep.engine.prices import Prices
 from tablekeep.engine.progress import Progress
+from tablekeep.engine.restore.indexes import IndexPlan, plan_indexes
 from tablekeep.engine.restore.paths import choose_path
 from tablekeep.engine.restore.request import RestoreRequest
 from tablekeep.engine.restore.selection import Selection, select
@@ -46,7 +47,8 @@ class RestorePlan:
     :ivar content: the content hash of what will be restored, where it is known before it is read.
     :ivar raw_bytes: of the items' canonical text, about what DynamoDB will store.
     :ivar write_units: at least so many write request units, before indexes; an estimate from the mean item.
-    :ivar indexes: global secondary indexes, made one after the other when the items are there.
+    :ivar indexes: global secondary indexes; `indexes_with`: those with which the table is made, the others come one after the other when
+        the items are there; `indexes_why`: by index, why then.
     :ivar usd: of the path, writes on demand; a new table has the source's billing, and provisioned capacity is paid by the hour.
     :ivar settings: that will be set. :ivar not_restored: what the table will lack, why, and the command for it.
     :ivar ttl_attribute: by which items expire; `ttl_expired`: items that have expired by now; `ttl_on`: whether expiry is switched on.
@@ -78,6 +80,8 @@ class RestorePlan:
     prices_as_of: str
     key: tuple[str, ...]
     indexes: tuple[str, ...]
+    indexes_with: tuple[str, ...]
+    indexes_why: dict[str, str]
     settings: tuple[str, ...]
     not_restored: tuple[dict[str, str], ...]
     ttl_attribute: str | None
@@ -182,6 +186,7 @@ def plan_restore(
         raise BadInputError(
             f"restoring to the table {request.to_table}", over, "raise the limit, or restore a smaller backup"
         )
+    indexes = plan_indexes(settings, source, path.name) if new else IndexPlan()
     verified = _verified(source)
     seconds, seconds_from = _predicted(source, items, units, request.max_wcu)
     newest = source.manifest
@@ -211,6 +216,8 @@ def plan_restore(
         prices_as_of=prices.as_of,
         key=tuple(source.full.key_names),
         indexes=settings.global_indexes if new else (),
+        indexes_with=indexes.at_once,
+        indexes_why=indexes.why,
         settings=tuple(step.name for step in to_be_set.steps) if new else (),
         not_restored=tuple(one.as_dict() for one in to_be_set.missing) if new else (),
         ttl_attribute=settings.ttl_attribute,

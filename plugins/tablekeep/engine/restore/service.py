@@ -24,6 +24,7 @@ CREATION = (
     "BillingMode",
     "ProvisionedThroughput",
     "SSESpecification",
+    "GlobalSecondaryIndexes",
 )
 """What ImportTable takes of CreateTable's parameters; the rest is set afterwards."""
 UNRESTORABLE = {"InvalidRestoreTimeException", "PointInTimeRecoveryUnavailableException", "TableNotFoundException"}
@@ -94,7 +95,7 @@ def import_table(
     plan, database = prepared.plan, clients.client("dynamodb")
     what = f"importing the table {plan.to_table}"
     bucket = prepared.source.full.location.shelf.bucket
-    whole = creation_request(prepared.settings, plan.to_table, region=plan.region)
+    whole = creation_request(prepared.settings, plan.to_table, region=plan.region, indexes=plan.indexes_with)
     request = {
         "ClientToken": f"{token}-import",
         "S3BucketSource": {"S3Bucket": bucket, "S3KeyPrefix": prefix},

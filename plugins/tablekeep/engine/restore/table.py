@@ -116,9 +116,8 @@ class _Restore:
         self._tell_load(plan, at, report)
         if plan.mode == "new":
             self._progress.phase("indexes")
-            report.indexes = list(
-                add_indexes(self._clients, settings, created, clock=self._clock, progress=self._progress)
-            )
+            add_indexes(self._clients, settings, created, clock=self._clock, progress=self._progress)
+            report.indexes = list(plan.indexes)
             self._lap("indexes")
         failure = None
         if prove:  # before the settings: with expiry on, items may vanish

@@ -32,7 +32,7 @@ def plan_lines(plan: RestorePlan) -> list[tuple[str, str]]:
         ("time", f"{'not known' if plan.seconds is None else duration(plan.seconds)}: {plan.seconds_from}"),
     ]
     if plan.mode == "new":
-        lines.append(("indexes", ", ".join(plan.indexes) or "none"))
+        lines += [("index", _index(plan, name)) for name in plan.indexes] or [("indexes", "none")]
         lines.append(("settings", ", ".join(plan.settings) or "none beyond keys, billing and encryption"))
     if plan.ttl_attribute and plan.ttl_expired is not None:
         fate = (
@@ -51,6 +51,11 @@ def plan_lines(plan: RestorePlan) -> list[tuple[str, str]]:
     lines += [("not restored", f"{one['name']}: {one['why']}. {one['command']}".rstrip()) for one in plan.not_restored]
     lines += [("NOTE", note) for note in plan.notes]
     return [*lines, ("plan", plan.hash)]
+
+
+def _index(plan: RestorePlan, name: str) -> str:
+    when = "with the table" if name in plan.indexes_with else "when the items are there, one at a time"
+    return f"{name}: made {when}: {plan.indexes_why[name]}"
 
 
 def plan_markdown(plan: RestorePlan) -> str:
