@@ -13,12 +13,13 @@ from tablekeep.engine.backups.catalog import find_shelf
 from tablekeep.engine.backups.location import Shelf
 from tablekeep.engine.backups.s3 import S3Store
 from tablekeep.engine.dynamodb.reapply import SKIPPABLE
-from tablekeep.engine.errors import BadInputError, IntegrityError
+from tablekeep.engine.errors import BadInputError, IntegrityError, PermanentError
 from tablekeep.engine.names import parse_s3
 from tablekeep.engine.prices import load_prices
 from tablekeep.engine.restore.file import restore_to_file
 from tablekeep.engine.restore.request import MODES, PATHS, RestoreRequest
 from tablekeep.engine.restore.table import restore_table
+from tablekeep.engine.restore.terraform import import_file
 
 HELP = "restore a backup, or a part of it, to a table or a file, and prove it by content hash"
 
@@ -28,6 +29,11 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     add_show_options(parser)
     parser.add_argument(
         "--to-file", metavar="FILE", help="write DynamoDB JSON lines to this file instead (gzip when it ends in .gz)"
+    )
+    parser.add_argument(
+        "--terraform",
+        metavar="FILE",
+        help="write import blocks for the new table and all that belongs to it to this file",
     )
     parser.add_argument("--plan", metavar="HASH", help="do only what `tablekeep plan restore` showed under this hash")
     parser.add_argument("--no-proof", action="store_true", help="do not read the table back; exit code 3")
@@ -142,6 +148,8 @@ def run(args: argparse.Namespace, context: Context) -> Outcome:
     if seen.asked and (args.to_file or args.no_proof):
         what = "a file has no other side" if args.to_file else "--no-proof compares nothing"
         raise BadInputError("showing items that differ", what, "leave --show-keys and --show-values out")
+    if args.terraform:
+        _check_file(Path(args.terraform), args, request)
     if args.to_file:
         written = restore_to_file(request, Path(args.to_file), clients=context.clients, progress=context.progress)
         return Outcome(DONE, written.as_dict())
@@ -156,7 +164,33 @@ def run(args: argparse.Namespace, context: Context) -> Outcome:
             return Outcome(FAILED, seen.over(error.report.as_dict()) | {"error": error.as_dict()}, seen.asked)
         raise
     code = FAILED if report.settings_differ else DONE if report.proved else UNVERIFIED
-    return Outcome(code, seen.over(report.as_dict()), seen.asked)
+    document = seen.over(report.as_dict())
+    if args.terraform:
+        _write(Path(args.terraform), import_file(report))
+        document["terraform"] = args.terraform
+    return Outcome(code, document, seen.asked)
+
+
+def _check_file(file: Path, args: argparse.Namespace, request: RestoreRequest) -> None:
+    """:raises BadInputError: before anything is restored: there would be no import blocks, or no place for them."""
+    what = f"writing import blocks to {file}"
+    if args.to_file or request.mode != "new":
+        raise BadInputError(what, "no table is made", "give --terraform with a restore to a new table only")
+    if file.exists() or not file.parent.is_dir():
+        raise BadInputError(
+            what, "it exists" if file.exists() else f"there is no folder {file.parent}", "name another file"
+        )
+
+
+def _write(file: Path, text: str) -> None:
+    try:
+        with file.open("x") as sink:
+            sink.write(text)
+    except OSError as error:
+        raise PermanentError(
+            f"writing import blocks to {file}", str(error.strerror),
+            "the table is restored; `imports` in the record of the restore, beside the backups, has them",
+        ) from None  # fmt: skip
 
 
 def tell(outcome: Outcome) -> None:
@@ -195,6 +229,8 @@ def tell(outcome: Outcome) -> None:
         for one in document["settings"]
         if not one["told"]
     ]
+    if "terraform" in document:
+        lines.append(("Terraform", f"import blocks in {document['terraform']}"))
     if failed or outcome.asked:
         lines += difference_lines(document["differing"])
     if failed:

@@ -159,6 +159,7 @@ class ParquetToDynamoDBOperator(_Restoring):
     def execute(self, context: Mapping[str, Any]) -> dict[str, Any]:
         from tablekeep.engine.errors import BadInputError, IntegrityError, PermanentError
         from tablekeep.engine.restore.table import restore_table
+        from tablekeep.engine.restore.terraform import import_file
         from tablekeep.engine.restore.words import attributes_text
 
         common = self.engine_arguments(context)
@@ -177,6 +178,8 @@ class ParquetToDynamoDBOperator(_Restoring):
             raise
         for missing in report.not_restored:
             self.log.warning("not restored: %s: %s. %s", missing["name"], missing["why"], missing["command"])
+        if report.imports:
+            self.log.info("for Terraform:\n%s", import_file(report))
         self.log.info("%s holds %s items, content hash %s", report.table, f"{report.items:,}", report.content_hash)
         if report.settings_differ:
             raise PermanentError(

@@ -8,6 +8,7 @@ from typing import Any
 from tablekeep.engine.dynamodb.reapply import (
     SCALING,
     NotRestored,
+    insights,
     kinesis_streams,
     raised_warm_throughput,
     warm_throughput,
@@ -82,10 +83,8 @@ def _asked(settings: TableSettings, facts: Facts) -> None:
     if "DescribeKinesisStreamingDestination" not in refused:
         facts["Kinesis streaming destination"] = sorted(kinesis_streams(settings))
     for index in (None, *settings.global_indexes):
-        call = "DescribeContributorInsights" + (f"/index/{index}" if index else "")
-        if call not in refused:
-            on = (settings.answer(call) or {}).get("ContributorInsightsStatus") in {"ENABLED", "ENABLING"}
-            facts["contributor insights" + (f" of index {index}" if index else "")] = on
+        if "DescribeContributorInsights" + (f"/index/{index}" if index else "") not in refused:
+            facts["contributor insights" + (f" of index {index}" if index else "")] = index in insights(settings)
     for _, word, told, listed, members in SCALING:
         call = f"application-autoscaling:{told}"
         if call not in refused:

@@ -267,20 +267,18 @@ def _enable_recovery(work: _Work, recovery: dict[str, Any]) -> None:
 def _attached(settings: TableSettings, target: CreatedTable) -> Iterator[Step]:
     """Contributor insights, and streams to Kinesis, which follow the load: consumers do not get its items."""
     name = target.name
-    for index in (None, *settings.global_indexes):
-        call = "DescribeContributorInsights" + (f"/index/{index}" if index else "")
-        if (settings.answer(call) or {}).get("ContributorInsightsStatus") in {"ENABLED", "ENABLING"}:
-            options = {"index_name": index} if index else {}
-            given = {"IndexName": index} if index else {}
-            command = aws(
-                target, "update-contributor-insights", table_name=name, **options, contributor_insights_action="ENABLE"
-            )
-            yield Step(
-                "contributor-insights", "contributor insights" + (f" of index {index}" if index else ""), command,
-                lambda work, given=given: work.database.update_contributor_insights(  # type: ignore[misc]
-                    TableName=work.created.name, ContributorInsightsAction="ENABLE", **given
-                ),
-            )  # fmt: skip
+    for index in insights(settings):
+        options = {"index_name": index} if index else {}
+        given = {"IndexName": index} if index else {}
+        command = aws(
+            target, "update-contributor-insights", table_name=name, **options, contributor_insights_action="ENABLE"
+        )
+        yield Step(
+            "contributor-insights", "contributor insights" + (f" of index {index}" if index else ""), command,
+            lambda work, given=given: work.database.update_contributor_insights(  # type: ignore[misc]
+                TableName=work.created.name, ContributorInsightsAction="ENABLE", **given
+            ),
+        )  # fmt: skip
     for arn in kinesis_streams(settings):
         if arn.split(":")[3:5] == [target.region, _account(target)]:
             yield Step(
@@ -292,11 +290,23 @@ def _attached(settings: TableSettings, target: CreatedTable) -> Iterator[Step]:
             )  # fmt: skip
 
 
+def insights(settings: TableSettings) -> list[str | None]:
+    """Of what contributor insights are on: None is the table, the others are indexes."""
+
+    def on(index: str | None) -> bool:
+        answer = settings.answer("DescribeContributorInsights" + (f"/index/{index}" if index else "")) or {}
+        return answer.get("ContributorInsightsStatus") in {"ENABLED", "ENABLING"}
+
+    return [index for index in (None, *settings.global_indexes) if on(index)]
+
+
 def kinesis_streams(settings: TableSettings) -> list[str]:
-    """ARNs of the Kinesis streams to which changes go."""
+    """ARNs of the Kinesis streams to which changes go, or will go in a moment."""
     answer = settings.answer("DescribeKinesisStreamingDestination") or {}
     found = answer.get("KinesisDataStreamDestinations") or []
-    return [str(one["StreamArn"]) for one in found if one.get("DestinationStatus") == "ACTIVE"]
+    return [
+        str(one["StreamArn"]) for one in found if one.get("DestinationStatus") in {"ACTIVE", "ENABLING", "UPDATING"}
+    ]
 
 
 _TARGET = ("ScalableDimension", "MinCapacity", "MaxCapacity")

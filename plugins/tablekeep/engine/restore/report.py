@@ -17,6 +17,7 @@ class RestoreReport:
     :ivar phases: seconds by phase. :ivar not_restored: settings that the new table does not have, with the command for each.
     :ivar settings: facts that differ from the backup's, see `SettingDifference`. :ivar resumed: units that an earlier try had loaded.
     :ivar differing: items that differ, up to 100: the key's hash, the state, and which attributes, see `ItemDifference.told`.
+    :ivar imports: of a new table, what Terraform can import, see `terraform.Import`.
     """
 
     backup: str
@@ -41,6 +42,8 @@ class RestoreReport:
     settings: list[dict[str, Any]] = field(default_factory=list)
     resumed: int = 0
     differing: list[dict[str, Any]] = field(default_factory=list)
+    table_arn: str = ""
+    imports: list[dict[str, Any]] = field(default_factory=list)
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)

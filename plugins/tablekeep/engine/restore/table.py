@@ -30,6 +30,7 @@ from tablekeep.engine.restore.service import clear_stage, import_table, restore_
 from tablekeep.engine.restore.source import SetSource, Source, settings_of
 from tablekeep.engine.restore.state import Loaded, Progressing, RestoreState, resumable
 from tablekeep.engine.restore.targets import Target
+from tablekeep.engine.restore.terraform import imports
 
 
 def restore_table(
@@ -256,6 +257,8 @@ class _Restore:
         report.not_restored = [one.as_dict() for one in told]
         actual = read_settings(self._clients, created.name)
         report.settings = [one.as_dict() for one in compare_settings(prepared.settings, actual, told=told)]
+        report.table_arn = created.arn
+        report.imports = [one.as_dict() for one in imports(prepared.settings, actual, created)]
         self._lap("settings")
 
     def _keep(self, prepared: Prepared, at: Progressing, report: RestoreReport) -> None:
