@@ -1,7 +1,7 @@
 """The text that Airflow shows on each DAG: what it does, and what to do when it is red."""
 
 from tablekeep.engine.config.kinds.dynamodb import DynamoDBPipeline
-from tablekeep.engine.config.model import Backup, Copy, PostgresCopy
+from tablekeep.engine.config.model import AthenaCopy, Backup, Copy, PostgresCopy
 from tablekeep.engine.config.values import duration_text
 
 
@@ -67,6 +67,8 @@ def _past(backup: Backup) -> str:
 
 def copy_doc(pipeline: DynamoDBPipeline, copy: Copy) -> str:
     """For `copy__…`."""
+    if isinstance(copy, AthenaCopy):
+        return _athena_doc(pipeline, copy)
     where = (
         f"the connection `{copy.conn_id}`"
         if isinstance(copy, PostgresCopy)
@@ -81,6 +83,19 @@ older one never replaces a newer one unless `allow_older` is given. The old rows
 After this DAG was paused, trigger it by hand or wait for the next backup: it loads the newest, not each one it missed.
 
 Red with "others made it": the table is not ours. Name another, or trigger once with `adopt`, which replaces all that it holds.
+"""
+
+
+def _athena_doc(pipeline: DynamoDBPipeline, copy: AthenaCopy) -> str:
+    return f"""# `{pipeline.table}` in Athena: `{copy.database}.{copy.table}`
+
+Wakes when a new verified backup of the pipeline `{pipeline.name}` is published, and points the table `{copy.table}` of Glue's database
+`{copy.database}` at it, in one step: queries see the old backup or the new one. No row is moved. An older backup never takes the
+place of a newer one unless `allow_older` is given. A backup that a table points at is not deleted by `expire`.
+
+After this DAG was paused, trigger it by hand or wait for the next backup.
+
+Red with "others made it": the table is not ours. Name another, or trigger once with `adopt`.
 """
 
 

@@ -11,7 +11,8 @@ from tablekeep.dag_common import aws_of, cron_timetable, make_dag, max_usd, sour
 from tablekeep.dag_docs import backup_doc, copy_doc, verify_doc
 from tablekeep.dag_restores import drill_dag, restore_dag
 from tablekeep.engine.config.kinds.dynamodb import DynamoDBPipeline
-from tablekeep.engine.config.model import Copy, PostgresCopy
+from tablekeep.engine.config.model import AthenaCopy, Copy, PostgresCopy
+from tablekeep.operators.athena import ParquetToAthenaOperator
 from tablekeep.operators.copy import ParquetToPostgresOperator, ParquetToRedshiftOperator
 from tablekeep.operators.expire import ExpireBackupsOperator
 from tablekeep.operators.export import DynamoDBToParquetOperator
@@ -164,7 +165,6 @@ def _copy(pipeline: DynamoDBPipeline, copy: Copy) -> DAG:
     common: dict[str, Any] = {
         "task_id": "copy",
         "target_table": copy.table,
-        "mode": copy.mode,
         "backup": "{{ params.backup or '' }}",
         "allow_older": "{{ params.allow_older }}",
         "adopt": "{{ params.adopt }}",
@@ -180,10 +180,15 @@ def _copy(pipeline: DynamoDBPipeline, copy: Copy) -> DAG:
         schedule=[backup_asset(pipeline.name, pipeline.backup.to)],
         params=params,
     ) as dag:
-        if isinstance(copy, PostgresCopy):
-            ParquetToPostgresOperator(conn_id=copy.conn_id, **common)
+        if isinstance(copy, AthenaCopy):
+            ParquetToAthenaOperator(
+                database=copy.database, glue_conn_id=copy.aws_conn_id, glue_region_name=copy.region, **common
+            )
+        elif isinstance(copy, PostgresCopy):
+            ParquetToPostgresOperator(conn_id=copy.conn_id, mode=copy.mode, **common)
         else:
             ParquetToRedshiftOperator(
+                mode=copy.mode,
                 database=copy.database,
                 iam_role=copy.iam_role,
                 workgroup=copy.workgroup,

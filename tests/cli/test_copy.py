@@ -104,3 +104,28 @@ def test_to_redshift(backup: str, local_aws: Any, postgres: Any) -> None:
     finally:
         local_aws.use_postgres(None)
         postgres.drop_database("cli_redshift")
+
+
+def test_to_athena(backup: str, local_aws: Any) -> None:
+    local_aws.client("glue").create_database(DatabaseInput={"Name": "analytics"})
+    done = tablekeep("copy", backup, "--to", "athena://analytics", "--into", "orders")
+    assert done.returncode == 0, done.stderr
+    assert "the table points at it, and its files are there" in done.stdout
+    assert "analytics.orders in athena://us-east-1" in done.stdout
+    again = tablekeep("copy", backup, "--to", "athena://analytics", "--into", "orders", "--json")
+    assert (again.returncode, json.loads(again.stdout)["status"]) == (0, "unchanged")
+    newer = export("orders").backup
+    assert tablekeep("copy", newer, "--to", "athena://analytics", "--into", "orders").returncode == 0
+    assert tablekeep("copy", backup, "--to", "athena://analytics", "--into", "orders").returncode == 3
+    assert tablekeep("copy", backup, "--to", "athena://analytics", "--into", "orders", "--allow-older").returncode == 0
+    for to, into, why in (
+        ("athena://nowhere", "orders", "Glue has no database"),
+        ("athena://analytics/orders", "orders", "write athena://database"),
+        ("athena://analytics", "public.orders", "a-z, 0-9 and _"),
+    ):
+        refused = tablekeep("copy", backup, "--to", to, "--into", into)
+        assert refused.returncode == 2
+        assert why in refused.stderr
+    assert (
+        tablekeep("copy", backup, "--to", "athena://analytics", "--into", "orders", "--mode", "append").returncode == 2
+    )

@@ -22,11 +22,13 @@ verify: {schedule: "0 5 * * 6"}
 copies:
   - {name: analytics, to: postgres, conn_id: analytics_pg, table: public.orders}
   - {name: dwh, to: redshift, workgroup: dwh, database: prod, table: public.orders, iam_role: "arn:aws:iam::123456789012:role/copy"}
+  - {name: lake, to: athena, database: analytics, table: orders}
 drill: {schedule: "0 6 * * 0", objectives: {rto: 2h}}
 restore: {patterns_refused: ["prod-*"], max_wcu: 50}
 """
 ALL = {
-    "backup__shop", "verify__shop", "copy__shop__analytics", "copy__shop__dwh", "drill__shop", "restore__shop",
+    "backup__shop", "verify__shop", "copy__shop__analytics", "copy__shop__dwh", "copy__shop__lake", "drill__shop",
+    "restore__shop",
 }  # fmt: skip
 
 
@@ -221,6 +223,7 @@ copies:
   - {name: pg, to: postgres, conn_id: analytics_pg, table: public.orders}
   - {name: dwh, to: redshift, cluster: big, db_user: loader, database: prod, table: public.orders, region: eu-central-1, aws_conn_id: aws_dwh,
      iam_role: "arn:aws:iam::123456789012:role/copy"}
+  - {name: lake, to: athena, database: analytics, table: orders, region: eu-central-1, aws_conn_id: aws_lake}
 drill: {objectives: {rto: 2h, rpo: 1d}, max_wcu: 50, aws_conn_id: aws_drill, region: eu-west-2}
 restore: {max_wcu: 60, aws_conn_id: aws_restore, region: eu-west-3}
 """
@@ -247,6 +250,13 @@ restore: {max_wcu: 60, aws_conn_id: aws_restore, region: eu-west-3}
             "database": "prod",
             "redshift_conn_id": "aws_dwh",
             "redshift_region_name": "eu-central-1",
+        },
+        ("copy__shop__lake", "copy"): source
+        | {
+            "database": "analytics",
+            "target_table": "orders",
+            "glue_conn_id": "aws_lake",
+            "glue_region_name": "eu-central-1",
         },
         ("drill__shop", "drill"): source
         | {

@@ -7,13 +7,14 @@ from tablekeep.cli.command import DONE, UNVERIFIED, Context, Outcome
 from tablekeep.cli.connections import add_connection_option
 from tablekeep.cli.output import print_pairs
 from tablekeep.engine.connections import postgres_conninfo, resolve_connection
+from tablekeep.engine.copies.athena import AthenaTarget, register_backup
 from tablekeep.engine.copies.copy import copy_backup
 from tablekeep.engine.copies.postgres import PostgresTarget
 from tablekeep.engine.copies.redshift import RedshiftTarget
 from tablekeep.engine.copies.target import Target
 from tablekeep.engine.errors import BadInputError
 
-HELP = "copy a backup to a table in PostgreSQL or Redshift"
+HELP = "copy a backup to a table in PostgreSQL or Redshift, or show it in Athena"
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -23,9 +24,12 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         required=True,
         metavar="DATABASE",
         help="postgresql://user@host/database (password in PGPASSFILE or PGPASSWORD) · conn:ID, an Airflow connection · "
-        "redshift://workgroup/database · redshift-cluster://cluster/database?db_user=NAME",
+        "redshift://workgroup/database · redshift-cluster://cluster/database?db_user=NAME · athena://database (of Glue's catalog; "
+        "no row is moved)",
     )
-    parser.add_argument("--into", required=True, metavar="TABLE", help="schema.table; made when it does not exist")
+    parser.add_argument(
+        "--into", required=True, metavar="TABLE", help="schema.table, in Athena table; made when it does not exist"
+    )
     parser.add_argument("--mode", default="replace", help="replace: the table holds exactly the backup (default)")
     parser.add_argument("--iam-role", metavar="ARN", help="the role with which Redshift reads from S3")
     parser.add_argument("--allow-older", action="store_true", help="put this backup over a newer one")
@@ -37,9 +41,27 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace, context: Context) -> Outcome:
+    if args.to.startswith("athena:"):
+        return _athena(args, context)
     report = copy_backup(
         clients=context.clients, clock=context.clock, progress=context.progress, backup=args.backup, target=_target(args, context),
         mode=args.mode, allow_older=args.allow_older, adopt=args.adopt, actor=context.actor, run=context.run, owner=args.bucket_owner,
+    )  # fmt: skip
+    return Outcome(DONE if report.verified else UNVERIFIED, report.as_dict())
+
+
+def _athena(args: argparse.Namespace, context: Context) -> Outcome:
+    parts = urlsplit(args.to)
+    if parts.path.strip("/") or parts.query or parts.username or not parts.netloc:
+        raise BadInputError("reading --to", "it is no database of Glue", "write athena://database")
+    if args.mode != "replace":
+        raise BadInputError(
+            "copying to Athena", f"the mode {args.mode!r} is not for it", "it shows one backup: leave --mode out"
+        )
+    report = register_backup(
+        clients=context.clients, clock=context.clock, progress=context.progress, backup=args.backup,
+        target=AthenaTarget(context.clients, parts.netloc, args.into), allow_older=args.allow_older, adopt=args.adopt,
+        actor=context.actor, run=context.run, owner=args.bucket_owner,
     )  # fmt: skip
     return Outcome(DONE if report.verified else UNVERIFIED, report.as_dict())
 
@@ -60,7 +82,7 @@ def _target(args: argparse.Namespace, context: Context) -> Target:
         return _redshift(args, context)
     raise BadInputError(
         "reading --to",
-        "it begins with neither postgresql:, conn:, redshift: nor redshift-cluster: (not shown, for it may hold a password)",
+        "it begins with neither postgresql:, conn:, redshift:, redshift-cluster: nor athena: (not shown, for it may hold a password)",
         "for example --to postgresql://loader@db.example:5432/analytics",
     )
 
@@ -90,7 +112,9 @@ def _redshift(args: argparse.Namespace, context: Context) -> RedshiftTarget:
 
 def tell(outcome: Outcome) -> None:
     document = outcome.document
-    said = {"copied": "copied and counted", "unchanged": "nothing to do", "skipped": "LEFT OUT"}[document["status"]]
+    athena = document["target"].startswith("athena:")
+    copied = "the table points at it, and its files are there" if athena else "copied and counted"
+    said = {"copied": copied, "unchanged": "nothing to do", "skipped": "LEFT OUT"}[document["status"]]
     lines: list[tuple[str, object]] = [
         ("copy", f"{said}{': ' if document['reason'] else ''}{document['reason']}"),
         ("table", f"{document['table']} in {document['target']}"),

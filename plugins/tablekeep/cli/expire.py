@@ -9,6 +9,7 @@ from tablekeep.cli.times import duration
 from tablekeep.engine.backups.catalog import find_shelf
 from tablekeep.engine.backups.retention import STALE, Keep, expire
 from tablekeep.engine.backups.s3 import S3Store
+from tablekeep.engine.copies.athena_uses import athena_uses
 from tablekeep.engine.names import check_table_name, parse_s3
 
 HELP = "delete a table's backups that no rule keeps, and what dead runs have left; shows the list unless --confirm"
@@ -38,7 +39,7 @@ def run(args: argparse.Namespace, context: Context) -> Outcome:
     shelf = find_shelf(store, bucket, root, args.table, "expiring backups of the table")
     expiry = expire(
         store, shelf, keep, clock=context.clock, progress=context.progress, actor=context.actor, run=context.run,
-        confirm=args.confirm, stale=stale,
+        confirm=args.confirm, stale=stale, uses=athena_uses(context.clients, store),
     )  # fmt: skip
     return Outcome(FAILED if expiry.stopped else DONE, expiry.as_dict() | {"confirmed": args.confirm})
 

@@ -216,5 +216,5 @@ def aws_clients(connection: Connection, region: str | None = None) -> SessionCli
         )
         session = boto3.session.Session(botocore_session=inner)
     endpoint = extra.get("endpoint_url")
-    services = ("dynamodb", "s3", "sts", "application-autoscaling", "redshift-data", "secretsmanager")
+    services = ("dynamodb", "s3", "sts", "application-autoscaling", "redshift-data", "secretsmanager", "glue")
     return SessionClients(session, region=where, endpoints=dict.fromkeys(services, str(endpoint)) if endpoint else None)

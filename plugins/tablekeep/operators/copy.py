@@ -53,7 +53,7 @@ class _ParquetToDatabaseOperator(TablekeepOperator):
 
         common = self.engine_arguments(context)
         options = {
-            "target": self.target(), "mode": self.mode, "allow_older": _true(self.allow_older), "adopt": _true(self.adopt),
+            "target": self.target(), "mode": self.mode, "allow_older": true(self.allow_older), "adopt": true(self.adopt),
             "owner": self.bucket_owner,
         }  # fmt: skip
         if self.backup:
@@ -66,7 +66,7 @@ class _ParquetToDatabaseOperator(TablekeepOperator):
         return report.as_dict()
 
 
-def _true(value: bool | str) -> bool:
+def true(value: bool | str) -> bool:
     """A parameter of a form, which a template may have turned into text."""
     return value if isinstance(value, bool) else value == "True"
 

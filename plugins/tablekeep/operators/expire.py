@@ -40,6 +40,7 @@ class ExpireBackupsOperator(TablekeepOperator):
 
         from tablekeep.engine.backups.retention import STALE, Keep, expire
         from tablekeep.engine.backups.s3 import S3Store
+        from tablekeep.engine.copies.athena_uses import athena_uses
 
         if run_time(context).backfill:
             raise AirflowSkipException("a backfill deletes nothing")
@@ -48,7 +49,8 @@ class ExpireBackupsOperator(TablekeepOperator):
         shelf = shelf_of(clients, self.to, self.table)
         store = S3Store(clients, shelf.bucket, owner=self.bucket_owner)
         stale = timedelta(seconds=self.stale_seconds) if self.stale_seconds else STALE
-        expiry = expire(store, shelf, Keep(**self.keep), confirm=True, stale=stale, **common)
+        uses = athena_uses(clients, store)
+        expiry = expire(store, shelf, Keep(**self.keep), confirm=True, stale=stale, uses=uses, **common)
         for one in expiry.sets:
             self.log.info("%s %s: %s", one.kind, one.backup_id, ", ".join(one.why) or "deleted")
         if expiry.stopped:

@@ -111,7 +111,16 @@ restore: {patterns_refused: ["prod-*"], max_wcu: 100.5}
             "copies[0].conn_id: this key is required (for example conn_id: analytics_pg)",
         ),
         ("copies: [{name: x}]", "copies[0]: this key is required"),
-        ("copies: [{name: x, to: oracle}]", "it must be postgres or redshift"),
+        ("copies: [{name: x, to: oracle}]", "it must be postgres, redshift or athena"),
+        ("copies: [{name: x, to: athena, table: t}]", "copies[0].database: this key is required"),
+        (
+            "copies: [{name: x, to: athena, database: d, table: a.b}]",
+            "copies[0].table: it must be a name that Athena takes",
+        ),
+        (
+            "copies: [{name: x, to: athena, database: d, table: a, mode: replace}]",
+            "copies[0].mode: this key is not known",
+        ),
         ("copies: [{name: x, to: postgres, conn_id: a, table: a.b.c}]", "copies[0].table: it must be schema.table"),
         (
             "copies: [{name: x, to: postgres, conn_id: a, table: a, workgroup: b}]",

@@ -2,6 +2,7 @@
 
 I-13 of the design: never fewer than the minimum of verified full sets, never a chain broken, never a pinned, locked or newest set, and
 nothing at all while the newest backup is too old. I-12: a manifest goes first, so that what is half removed is no backup.
+What something else reads where it lies (a table of Athena) stays until that reads another set.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -10,7 +11,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from tablekeep.engine.backups.catalog import judged, list_shelf
-from tablekeep.engine.backups.location import _BACKUP_ID, MANIFEST, Shelf
+from tablekeep.engine.backups.location import _BACKUP_ID, MANIFEST, SetLocation, Shelf
 from tablekeep.engine.backups.manifest import Manifest
 from tablekeep.engine.backups.records import Kind, read_records, write_record
 from tablekeep.engine.backups.store import AlreadyExistsError, Store
@@ -23,6 +24,14 @@ GRACE = timedelta(days=7)
 """How long a folder without a manifest rests before it is an orphan: a run that takes long, or is gone on with, writes in it."""
 STALE = timedelta(days=7)
 """Age of the newest backup from which on nothing is deleted, where no RPO says it."""
+
+Uses = Callable[[SetLocation], list[str]]
+"""What reads a set where it lies: `["athena analytics.orders"]`."""
+
+
+def no_uses(location: SetLocation) -> list[str]:
+    """Nothing does."""
+    return []
 
 
 @dataclass(frozen=True)
@@ -160,19 +169,20 @@ def expire(
     run: str,
     confirm: bool = False,
     stale: timedelta = STALE,
+    uses: Uses = no_uses,
 ) -> Expiry:
     """Looks at all sets of one table and, with `confirm`, deletes those that no rule keeps, and orphans.
 
     While it deletes it holds the table's lease, so no backup is made. What the store refuses to delete, or locks, is kept.
 
-    :param stale: age of the newest backup from which on nothing is deleted.
+    :param stale: age of the newest backup from which on nothing is deleted. :param uses: what reads a set; such a set is kept.
     :raises BadInputError: for rules that make no sense. :raises TransientError: while the table is backed up.
     """
     keep.check()
     if not confirm:
-        return _plan(store, shelf, keep, stale)
+        return _plan(store, shelf, keep, stale, uses)
     with Lease(store, shelf.lease_key, holder=actor, run=run, clock=clock, conflict=AlreadyExistsError) as lease:
-        expiry = _plan(store, shelf, keep, stale)
+        expiry = _plan(store, shelf, keep, stale, uses)
         if expiry.stopped:
             return expiry
         progress.phase("delete", sum(not one.kept for one in expiry.sets) + len(expiry.orphans), "backups")
@@ -187,8 +197,14 @@ def expire(
                     "rules": asdict(keep),
                 }
                 write_record(store, shelf, "delete", result, backup_id=one.backup_id, actor=actor, run=run, clock=clock)
-                store.delete(shelf.set(one.backup_id).manifest_key)
-                _remove(store, shelf, one.backup_id)
+                one.why += _remove_set(store, shelf.set(one.backup_id), uses)
+                if one.kept:
+                    undone = result | {"undone": one.why}
+                    write_record(
+                        store, shelf, "delete", undone, backup_id=one.backup_id, actor=actor, run=run, clock=clock
+                    )
+                    expiry.bytes -= one.bytes
+                    continue
                 expiry.deleted.append(one.backup_id)
                 progress.advance(1)
         for name in expiry.orphans:
@@ -199,7 +215,23 @@ def expire(
     return expiry
 
 
-def _plan(store: Store, shelf: Shelf, keep: Keep, stale: timedelta) -> Expiry:
+def _remove_set(store: Store, location: SetLocation, uses: Uses) -> list[str]:
+    """Deletes a set, manifest first. What begins to read it at this moment looks for the manifest afterwards, and this looks for such
+    a reader after the manifest is gone: at least one of the two sees the other.
+
+    :returns: what reads it, when the set was left, whole; else nothing.
+    """
+    text = store.get(location.manifest_key)
+    store.delete(location.manifest_key)
+    readers = uses(location)
+    if readers:
+        store.put(location.manifest_key, text, if_absent=True)
+        return readers
+    _remove(store, location.shelf, location.backup_id)
+    return []
+
+
+def _plan(store: Store, shelf: Shelf, keep: Keep, stale: timedelta, uses: Uses) -> Expiry:
     now, listing = store.now(), list_shelf(store, shelf)  # the store's clock, never this machine's
     whole, wrong = judged(store, shelf)
     verified = {one.backup_id for one in listing.backups if one.window is None} & whole
@@ -220,14 +252,16 @@ def _plan(store: Store, shelf: Shelf, keep: Keep, stale: timedelta) -> Expiry:
     for one in verdicts:
         if not one.kept and (until := store.locked_until(shelf.set(one.backup_id).manifest_key)) and until > now:
             one.why.append(f"locked until {utc_text(until)}")
-    expiry.orphans = _orphans(store, shelf, {one.backup_id for one in listing.backups}, now)
+        if not one.kept:
+            one.why += uses(shelf.set(one.backup_id))
+    expiry.orphans = _orphans(store, shelf, {one.backup_id for one in listing.backups}, now, uses)
     expiry.bytes = sum(one.bytes for one in verdicts if not one.kept) + sum(expiry.orphans.values())
     if expiry.stopped:
         expiry.bytes = 0
     return expiry
 
 
-def _orphans(store: Store, shelf: Shelf, known: set[str], now: datetime) -> dict[str, int]:
+def _orphans(store: Store, shelf: Shelf, known: set[str], now: datetime, uses: Uses) -> dict[str, int]:
     """Folders of runs that have published nothing and written nothing since `GRACE`."""
     found = {}
     for name in store.folders(f"{shelf.prefix}/"):
@@ -236,7 +270,7 @@ def _orphans(store: Store, shelf: Shelf, known: set[str], now: datetime) -> dict
         objects = list(store.list(f"{shelf.set(name).prefix}/"))
         if any(one.key.endswith(f"/{MANIFEST}") for one in objects):
             continue  # damaged: for a person to look into
-        if all(one.last_modified and now - one.last_modified > GRACE for one in objects):
+        if all(one.last_modified and now - one.last_modified > GRACE for one in objects) and not uses(shelf.set(name)):
             found[name] = sum(one.size for one in objects)
     return found
 

@@ -11,6 +11,7 @@ from tablekeep.engine.config.values import (
     ConnectionId,
     Cron,
     Duration,
+    GlueName,
     Name,
     Percent,
     Region,
@@ -28,8 +29,7 @@ NOT_BUILT = {
 """Keys of the design that have no effect yet. They are refused, for a key that is silently ignored is a promise broken."""
 
 NOT_BUILT_VALUES = {
-    ("copies.to", "mysql"): "only postgres and redshift are built",
-    ("copies.to", "glue"): "only postgres and redshift are built",
+    ("copies.to", "mysql"): "only postgres, redshift and athena are built",
     ("copies.mode", "upsert"): "only the mode replace is built",
     ("copies.mode", "append"): "only the mode replace is built",
 }
@@ -189,7 +189,24 @@ class RedshiftCopy(_Copy):
         return self
 
 
-Copy = Annotated[PostgresCopy | RedshiftCopy, Field(discriminator="to")]
+class AthenaCopy(Model):
+    """A table of Glue's Data Catalog that shows the newest backup in Athena. The Parquet is queried where it lies; no row is moved."""
+
+    name: Name
+    """Part of the DAG's id: copy__<pipeline>__<name>."""
+    to: Literal["athena"]
+    """The kind of database."""
+    database: GlueName
+    """The database of the catalog; it must exist."""
+    table: GlueName
+    """The table; made when it does not exist. A table that others made is never replaced."""
+    aws_conn_id: ConnectionId | None = None
+    """The Airflow connection for Glue; the pipeline's when not given."""
+    region: Region | None = None
+    """The catalog's Region; the pipeline's when not given."""
+
+
+Copy = Annotated[PostgresCopy | RedshiftCopy | AthenaCopy, Field(discriminator="to")]
 
 
 class Objectives(Model):

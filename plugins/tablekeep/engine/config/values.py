@@ -150,6 +150,9 @@ SqlTable = _string(
     ),
     "public.orders",
 )
+GlueName = _string(
+    _matches(r"[a-z0-9_]{1,255}", "it must be a name that Athena takes: 1 to 255 of a-z, 0-9 and _"), "orders_newest"
+)
 
 
 def _percent(value: Any) -> str:

@@ -1,10 +1,12 @@
 """The ledger: a table `tablekeep_loads` in the target's schema, one row a load, never changed. It says which tables are
 ours and what they hold; nothing else decides it, no state of an Airflow and no file on S3."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from tablekeep.engine.clock import utc_text
 from tablekeep.engine.copies.mapping import Dialect
 from tablekeep.engine.copies.names import TableName, quoted
 
@@ -78,3 +80,17 @@ def newest_sql(table: TableName, target: str) -> str:
     names = ", ".join(quoted(name) for name, _ in _COLUMNS)
     source = table.beside(LEDGER).sql
     return f'SELECT {names} FROM {source} WHERE "target" = {target} ORDER BY "loaded_at" DESC LIMIT 1'  # noqa: S608
+
+
+def texts_of(load: Load) -> dict[str, str]:
+    """The row as texts, for a ledger that is no table."""
+    values = zip((name for name, _ in _COLUMNS), load.values(), strict=True)
+    return {name: utc_text(value) if isinstance(value, datetime) else str(value) for name, value in values}
+
+
+def load_of_texts(texts: Mapping[str, str]) -> Load | None:
+    """Reads what `texts_of` gave; None when something is missing or cannot be read, for then it is not ours."""
+    try:
+        return load_of([texts[name] for name, _ in _COLUMNS])
+    except (KeyError, ValueError):
+        return None
