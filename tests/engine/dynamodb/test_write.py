@@ -3,7 +3,7 @@
 import json
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import pytest
@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tablekeep.engine.dynamodb.budget import TokenBucket
+from tablekeep.engine.dynamodb.lanes import Lane
 from tablekeep.engine.dynamodb.pacing import Width
 from tablekeep.engine.dynamodb.wire import BATCH_WRITE_BYTES, WireThrottled
 from tablekeep.engine.dynamodb.write import BatchWriter, WriteReport
@@ -231,7 +232,7 @@ def test_more_unprocessed_than_sent_is_an_integrity_error() -> None:
 
 
 def test_a_count_that_does_not_add_up_is_an_integrity_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(BatchWriter, "_write", lambda self, batch: None)
+    monkeypatch.setattr(BatchWriter, "_attempt", lambda self, lane, batch: None)
     with serving(Store()) as server, pytest.raises(IntegrityError, match="1 items were put and 0 written"):
         fill(server, [item(1)])
 
@@ -331,3 +332,151 @@ def test_whatever_is_left_unprocessed_every_item_arrives_once(count: int, leaves
     assert store.taken == all_of(count)
     assert writer.report is not None
     assert writer.report.items == count
+
+
+def keyed(lane: str, count: int) -> list[bytes]:
+    return [json.dumps({"pk": {"S": f"{lane}-{n}"}}).encode() for n in range(count)]
+
+
+def reasons(*names: str, code: str = "ProvisionedThroughputExceededException") -> Reply:
+    """A refusal with its causes, which the service calls by another member in each of its errors."""
+    member = "throttlingReasons" if code == "ThrottlingException" else "ThrottlingReasons"
+    return error(code, **{member: [{"reason": name, "resource": "arn"} for name in names]})
+
+
+class Lanes:
+    """A table in which requests with an item of the lane `hot` are answered by `refusal`, so often; remembers whose items came, and when."""
+
+    def __init__(self, clock: TestClock, refusal: Callable[[list[Any]], Reply], times: int) -> None:
+        self.clock, self.refusal, self.times = clock, refusal, times
+        self.store = Store()
+        self.came: list[tuple[str, float]] = []
+
+    def __call__(self, call: Call) -> Reply:
+        puts = call.json["RequestItems"]["t"]
+        lanes = {put["PutRequest"]["Item"]["pk"]["S"].split("-")[0] for put in puts}
+        assert len(lanes) == 1, "a request holds items of one lane"
+        (lane,) = lanes
+        self.came.append((lane, self.clock.monotonic()))
+        if lane == "hot" and self.times:
+            self.times -= 1
+            return self.refusal(puts)
+        return self.store(call)
+
+    def fill(self, server: Server, notes: Notes | None = None, at_once: int = 3, **more: Any) -> list[str]:
+        """Writes three lanes of 100 items; returns their names in the order in which they were done."""
+        done = list[str]()
+        lanes = [Lane([keyed(name, 60), keyed(name, 100)[60:]], name) for name in ("hot", "one", "two")]
+        with writer_of(server, self.clock, in_flight=1, progress=notes, **more) as writer:
+            writer.write(lanes, at_once, lambda lane: done.append(lane.name))
+        assert writer.report is not None
+        assert writer.report.items == 300
+        assert self.store.taken == {f"{name}-{n}": 1 for name in ("hot", "one", "two") for n in range(100)}
+        return done
+
+
+def left_over(puts: list[Any]) -> Reply:
+    """One item is taken, the others are not; the service names no cause."""
+    return Reply({"UnprocessedItems": {"t": puts}})
+
+
+def some_left(puts: list[Any]) -> Reply:
+    return Reply({"UnprocessedItems": {"t": puts[1:]}})
+
+
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        lambda puts: reasons("TableWriteKeyRangeThroughputExceeded"),
+        lambda puts: reasons("IndexWriteKeyRangeThroughputExceeded", "TableWriteKeyRangeThroughputExceeded"),
+        lambda puts: reasons("TableWriteKeyRangeThroughputExceeded", code="ThrottlingException"),
+        lambda puts: error("InternalServerError", status=500),
+    ],
+    ids=["hot key", "hot key of an index", "hot key by another error", "fault"],
+)
+def test_a_hot_key_slows_its_own_part_only(refusal: Any) -> None:
+    clock, notes = TestClock(), Notes()
+    table = Lanes(clock, refusal, 3)
+    with serving(table) as server:
+        assert table.fill(server, notes) == ["one", "two", "hot"]
+    others = [at for lane, at in table.came if lane != "hot"]
+    assert max(others) == 0.0, "the others never waited"
+    hot = [at for lane, at in table.came if lane == "hot"]
+    assert len(hot) == 4 + 3
+    assert sorted(set(hot))[1] > 0, "and it did"
+    assert len({note for note in notes.notes if "KeyRange" in note}) == len(
+        [note for note in notes.notes if "KeyRange" in note]
+    ), "each cause is told once"
+
+
+def test_items_that_were_left_over_slow_their_own_part_only() -> None:
+    clock = TestClock()
+    table = Lanes(clock, some_left, 3)
+    real = table.refusal
+
+    def taking(puts: list[Any]) -> Reply:
+        key = puts[0]["PutRequest"]["Item"]["pk"]["S"]
+        table.store.taken[key] = table.store.taken.get(key, 0) + 1
+        return real(puts)
+
+    table.refusal = taking
+    with serving(table) as server:
+        assert table.fill(server) == ["one", "two", "hot"]
+    assert max(at for lane, at in table.came if lane != "hot") == 0.0
+
+
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        lambda puts: reasons("TableWriteProvisionedThroughputExceeded"),
+        lambda puts: reasons("TableWriteAccountLimitExceeded", code="RequestLimitExceeded"),
+        lambda puts: reasons("TableWriteMaxOnDemandThroughputExceeded", "TableWriteKeyRangeThroughputExceeded"),
+        lambda puts: reasons(),
+        left_over,
+    ],
+    ids=["table", "account", "both", "not told", "nothing taken"],
+)
+def test_a_full_table_slows_every_part(refusal: Any) -> None:
+    clock = TestClock()
+    table = Lanes(clock, refusal, 2)
+    with serving(table) as server:
+        table.fill(server)
+    first = next(number for number, (lane, _) in enumerate(table.came) if lane == "hot")
+    after = [at for _, at in table.came[first + 1 :]]
+    assert min(after) > 0.0, "nobody sends before the wait is over"
+
+
+def test_a_lane_that_is_done_makes_room_for_the_next_one() -> None:
+    clock, store = TestClock(), Store()
+    open_, most, done = list[str](), list[int](), list[str]()
+
+    def pages(name: str, count: int) -> Iterator[list[bytes]]:
+        open_.append(name)
+        most.append(len(open_))
+        yield keyed(name, count)
+
+    def finished(lane: Lane) -> None:
+        assert sum(1 for key in store.taken if key.startswith(f"{lane.name}-")) == lane.written
+        open_.remove(lane.name)
+        done.append(lane.name)
+
+    counts = {"a": 500, "b": 30, "c": 0, "d": 75, "e": 1}
+    with serving(store) as server, writer_of(server, clock, in_flight=2) as writer:
+        writer.write((Lane(pages(name, count), name) for name, count in counts.items()), 2, finished)
+    assert sorted(done) == sorted(counts)
+    assert done[-1] == "a", "the short ones went by"
+    assert max(most) == 2
+    assert writer.written == 606
+
+
+def test_a_guard_stops_before_the_next_request() -> None:
+    store, asked = Store(), list[int]()
+
+    def guard() -> None:
+        asked.append(1)
+        if len(asked) == 3:
+            raise PermanentError("writing", "the lease was lost")
+
+    with serving(store) as server, pytest.raises(PermanentError, match="lease was lost"):
+        fill(server, map(item, range(1000)), in_flight=1, guard=guard)
+    assert len(store.sizes) == 2

@@ -73,6 +73,26 @@ class Brake:
             sleep(rest)
 
 
+class Causes:
+    """Tells a person each cause of throttling once.
+
+    :param note: told it (`Progress.note`).
+    """
+
+    def __init__(self, table: str, note: Callable[[str], None]) -> None:
+        self._table, self._note = table, note
+        self._lock = threading.Lock()
+        self._told: set[str] = set()
+
+    def tell(self, error: WireThrottled) -> None:
+        """Tells the causes that the error names and none before did."""
+        with self._lock:
+            new = [reason for reason in error.reasons if reason not in self._told]
+            self._told.update(new)
+        for reason in new:
+            self._note(f"table {self._table} is throttled: {reason}")
+
+
 class Width:
     """How many requests at a time keep one processor busy: the shortest time in which one was answered over the mean of what it costs
     here. More of them would only wait for each other, and make each dearer by a third (measured on a server that answers at once).

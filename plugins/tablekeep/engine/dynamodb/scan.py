@@ -8,7 +8,7 @@ from datetime import datetime
 
 from tablekeep.engine.clock import Clock
 from tablekeep.engine.dynamodb.budget import TokenBucket
-from tablekeep.engine.dynamodb.pacing import NO_PROGRESS_SECONDS, Backoff, Brake, Halt, Halted
+from tablekeep.engine.dynamodb.pacing import NO_PROGRESS_SECONDS, Backoff, Brake, Causes, Halt, Halted
 from tablekeep.engine.dynamodb.wire import Page, WireClient, WireThrottled
 from tablekeep.engine.errors import BadInputError, IntegrityError, PermanentError, ThrottledError, TransientError
 from tablekeep.engine.progress import NoProgress, Progress
@@ -122,11 +122,11 @@ class ParallelScan:
         self._progress: Progress = progress or NoProgress()
         self._table_id = table_id
         self._halt, self._brake = Halt(clock), Brake(clock)
+        self._causes = Causes(table, self._progress.note)
         self._lock = threading.Lock()
         self._first: dict[int, Page] = {}
         self._reports: dict[int, SegmentReport] = {}
         self._throttles = self._retries = 0
-        self._said: set[str] = set()
         self._checked_at = clock.monotonic()
         self._ran = False
         self._failure: BaseException | None = None
@@ -254,19 +254,11 @@ class ParallelScan:
             self._retries += 1
             self._throttles += isinstance(error, ThrottledError)
         if isinstance(error, WireThrottled):
-            self._say(error)
+            self._causes.tell(error)
             if not error.hot_key_only:
                 self._brake.hold(delay)
                 return  # the brake is what this worker waits for, too
         self._halt.sleep(delay)
-
-    def _say(self, error: WireThrottled) -> None:
-        for reason in error.reasons:
-            with self._lock:
-                new = reason not in self._said
-                self._said.add(reason)
-            if new:
-                self._progress.note(f"table {self._table} is throttled: {reason}")
 
     def _check_table(self) -> None:
         """:raises PermanentError: when the table is gone or another one has its name."""

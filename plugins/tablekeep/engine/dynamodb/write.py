@@ -2,25 +2,30 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from tablekeep.engine.clock import Clock
 from tablekeep.engine.dynamodb.budget import TokenBucket
-from tablekeep.engine.dynamodb.pacing import NO_PROGRESS_SECONDS, Backoff, Brake, Halt, Halted, Width
-from tablekeep.engine.dynamodb.wire import BATCH_WRITE_BYTES, BATCH_WRITE_ITEMS, WireClient, WireThrottled
+from tablekeep.engine.dynamodb.lanes import Lane
+from tablekeep.engine.dynamodb.pacing import (
+    NO_PROGRESS_SECONDS,
+    SLICE_SECONDS,
+    Backoff,
+    Brake,
+    Causes,
+    Halt,
+    Halted,
+    Width,
+)
+from tablekeep.engine.dynamodb.wire import WireClient, WireThrottled
 from tablekeep.engine.errors import IntegrityError, TablekeepError, ThrottledError, TransientError
 from tablekeep.engine.progress import NoProgress, Progress
 
 T = TypeVar("T")
-
-ENVELOPE_BYTES = 4096
-"""Room for what surrounds the items of a request."""
-PUT_BYTES = 28
-"""`{"PutRequest":{"Item":}}` and a comma."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,14 +48,32 @@ class WriteReport:
     kept: int = 0
 
 
+class Refused(NamedTuple):
+    """Items that were not written, and why. `alone`: nothing says that items of other lanes would be refused, too."""
+
+    left: list[bytes]
+    error: TransientError
+    alone: bool
+
+
+def whole(items: list[bytes], error: TransientError) -> Refused:
+    """A request that failed as a whole: a hot key range, or a connection that was lost, says nothing of others."""
+    return Refused(items, error, alone=not isinstance(error, WireThrottled) or error.hot_key_only)
+
+
 class BatchWriter:
-    """Puts items in batches of at most 25 and 16 MB; `put` from one thread at a time.
+    """Puts items in batches of at most 25 and 16 MB; `put` and `write` from one thread at a time.
 
     UnprocessedItems are sent again until none is left or nothing has moved for `no_progress_seconds`. The order of writes is
     not kept. Used in a `with` statement: left normally it writes what is pending (`report`), left by an exception it stops.
 
+    Who waits after a refusal is decided by its cause: a hot key range, items that were left over while others of the same request
+    were taken, and a lost request hold back their lane; everything else (the table's, an index's or the account's limit, or a cause
+    that is not told) holds back all lanes.
+
     :param budget: write capacity units a second.
     :param in_flight: requests at a time (threads), at most: as many as the service's answering time makes useful are sent.
+    :param guard: called before each request; raises when this worker must not write any more.
     """
 
     def __init__(
@@ -63,27 +86,29 @@ class BatchWriter:
         in_flight: int = 4,
         no_progress_seconds: float = NO_PROGRESS_SECONDS,
         progress: Progress | None = None,
+        guard: Callable[[], None] | None = None,
     ) -> None:
         self._wire, self._table, self._clock = wire, table, clock
-        self._budget, self._limit = budget, no_progress_seconds
+        self._budget, self._limit, self._guard = budget, no_progress_seconds, guard
         self._progress: Progress = progress or NoProgress()
         self._halt, self._brake = Halt(clock), Brake(clock)
+        self._causes = Causes(table, self._progress.note)
         self._lock = threading.Lock()
         self._width, self._running = Width(in_flight), 0
         self._free = threading.Condition(self._lock)
         self._pool = ThreadPoolExecutor(in_flight, thread_name_prefix="write")
-        self._batch: list[bytes] = []
-        self._batch_bytes = ENVELOPE_BYTES
+        self._own = Lane()
+        self._lanes = [self._own]
         self._failure: BaseException | None = None
-        self._accepted = self._written = self._requests = self._resent = self._throttles = 0
-        self._equal = self._kept = 0
+        self._requests = self._resent = self._throttles = 0
         self._consumed = 0.0
+        self._gone = WriteReport(0, 0, 0.0, 0, 0)  # of lanes that are done
         self.report: WriteReport | None = None
 
     @property
     def written(self) -> int:
         """Items that the service has taken so far."""
-        return self._written
+        return self._gone.items + sum(lane.written for lane in self._lanes)
 
     def put(self, item: bytes) -> None:
         """Takes one item (its wire JSON); may block while `in_flight` requests are under way.
@@ -92,30 +117,33 @@ class BatchWriter:
             request gives ThrottledError or TransientError with how many items are not written; the service's
             ValidationException gives PermanentError at once, a key twice in a batch IntegrityError.
         """
-        size = len(item) + PUT_BYTES
-        if self._batch and (len(self._batch) == BATCH_WRITE_ITEMS or self._batch_bytes + size > BATCH_WRITE_BYTES):
-            self._flush()
-        self._batch.append(item)
-        self._batch_bytes += size
-        self._accepted += 1
+        self.put_many([item])
 
     def put_many(self, items: Iterable[bytes]) -> None:
         """`put` for each."""
-        many = items if isinstance(items, list) else list(items)
-        first = (BATCH_WRITE_ITEMS - len(self._batch)) % BATCH_WRITE_ITEMS  # fill up what is pending
-        for item in many[:first]:
-            self.put(item)
-        if len(self._batch) == BATCH_WRITE_ITEMS:
-            self._flush()
-        for start in range(first, len(many), BATCH_WRITE_ITEMS):
-            some = many[start : start + BATCH_WRITE_ITEMS]
-            if self._batch or len(some) < BATCH_WRITE_ITEMS or sum(map(len, some)) > BATCH_WRITE_BYTES // 2:
-                for item in some:
-                    self.put(item)
-            else:
-                self._accepted += len(some)
-                self._batch = some
-                self._flush()
+        self._own.offer(list(items))
+        while self._own.full:
+            self._move([self._own])
+
+    def write(self, lanes: Iterable[Lane], at_once: int, done: Callable[[Lane], None]) -> None:
+        """Writes lanes to their ends, `at_once` of them side by side.
+
+        :param done: told of each lane whose items are all written, in the calling thread.
+        :raises TablekeepError: as `put` does; or what a lane's pages raise.
+        """
+        coming = iter(lanes)
+        open_: list[Lane] = []
+        while True:
+            while len(open_) < at_once and (lane := next(coming, None)) is not None:
+                self._lanes.append(lane)
+                open_.append(lane)
+            if not open_:
+                return
+            for lane in self._move(open_):
+                open_.remove(lane)
+                self._check(lane)
+                done(lane)
+                self._forget(lane)
 
     def close(self) -> WriteReport:
         """Writes what is pending and waits for all of it.
@@ -125,17 +153,16 @@ class BatchWriter:
         """
         if self.report is not None:
             return self.report
-        if self._batch:
-            self._flush()
+        self._own.ended = True
+        while not self._move([self._own]):
+            pass
         self._pool.shutdown(wait=True)
         self._raise_failure()
-        done = self._written + self._equal + self._kept
-        if done != self._accepted:
-            raise IntegrityError(
-                f"writing to table {self._table}", f"{self._accepted} items were put and {done} written"
-            )
+        self._check(self._own)
+        self._forget(self._own)
+        gone = self._gone
         self.report = WriteReport(
-            self._written, self._requests, self._consumed, self._resent, self._throttles, self._equal, self._kept
+            gone.items, self._requests, self._consumed, self._resent, self._throttles, gone.equal, gone.kept
         )
         return self.report
 
@@ -151,19 +178,71 @@ class BatchWriter:
         self._halt.set()
         self._pool.shutdown(wait=True)
 
-    def _flush(self) -> None:
-        batch, self._batch, self._batch_bytes = self._batch, [], ENVELOPE_BYTES
+    def _check(self, lane: Lane) -> None:
+        done = lane.written + lane.equal + lane.kept
+        if done != lane.accepted:
+            raise IntegrityError(
+                f"writing to table {self._table}", f"{lane.accepted} items were put and {done} written"
+            )
+
+    def _forget(self, lane: Lane) -> None:
+        """Of a lane that is done only the counts stay."""
+        self._lanes.remove(lane)
+        gone = self._gone
+        self._gone = WriteReport(
+            gone.items + lane.written, 0, 0.0, 0, 0, gone.equal + lane.equal, gone.kept + lane.kept
+        )
+
+    def _move(self, lanes: Sequence[Lane]) -> list[Lane]:
+        """Sends a batch of each lane that has one and may; waits when none may. Returns the lanes that are done."""
+        moved, done = False, list[Lane]()
+        for lane in lanes:
+            if self._is_held(lane):
+                continue
+            if lane.again:
+                self._start(lane, *lane.again.popleft())
+            elif (batch := lane.take()) is not None:
+                self._start(lane, batch)
+            elif lane.done:
+                done.append(lane)
+                continue
+            else:
+                continue
+            moved = True
+        if not moved and not done:
+            self._rest(lanes)
+        return done
+
+    def _rest(self, lanes: Sequence[Lane]) -> None:
+        """Until an answer comes, or a lane may go on."""
+        with self._free:
+            if self._running and self._failure is None and not any(lane.done for lane in lanes):
+                self._free.wait(SLICE_SECONDS if any(lane.again for lane in lanes) else None)
+                return
+        self._raise_failure()
+        held = [lane.until for lane in lanes if lane.again]
+        if held:  # nothing is under way
+            self._halt.sleep(max(0.0, min(held) - self._clock.monotonic()))
+
+    def _is_held(self, lane: Lane) -> bool:
+        return lane.until > 0 and lane.until > self._clock.monotonic()
+
+    def _start(self, lane: Lane, batch: list[bytes], backoff: Backoff | None = None) -> None:
+        """Sends a batch as soon as a request may be begun."""
+        if self._guard is not None:
+            self._guard()
         width = self._width.now
         with self._free:
             while self._running >= width and self._failure is None:
                 self._free.wait()
             self._running += 1
+            lane.running += 1
         if self._failure is not None:
             self._raise_failure()
         if width == 1:  # the service answers as fast as we send: no thread is worth its switching
-            self._send(batch)
+            self._send(lane, batch, backoff)
         else:
-            self._pool.submit(self._send, batch)
+            self._pool.submit(self._send, lane, batch, backoff)
 
     def _raise_failure(self) -> None:
         failure = self._failure
@@ -172,15 +251,18 @@ class BatchWriter:
         self._pool.shutdown(wait=True)
         if not isinstance(failure, TablekeepError):
             raise failure
-        rest = f"{self._accepted - self._written} of {self._accepted} items handed over are not written"
-        why = f"{failure.why.rstrip('.')}; {rest}"
+        open_ = sum(lane.accepted - lane.written - lane.equal - lane.kept for lane in self._lanes)
+        handed = self._gone.items + self._gone.equal + self._gone.kept + sum(lane.accepted for lane in self._lanes)
+        why = f"{failure.why.rstrip('.')}; {open_} of {handed} items handed over are not written"
         if isinstance(failure, WireThrottled):
             raise WireThrottled(failure.what, why, failure.todo, failure.reasons)
         raise type(failure)(failure.what, why, failure.todo)
 
-    def _send(self, batch: list[bytes]) -> None:
+    def _send(self, lane: Lane, batch: list[bytes], backoff: Backoff | None) -> None:
         try:
-            self._write(batch)
+            refused = self._attempt(lane, batch)
+            if refused is not None:
+                self._later(lane, refused, backoff, moved=len(refused.left) < len(batch))
         except Halted:
             pass
         except BaseException as error:  # kept, and raised in the thread that puts
@@ -190,61 +272,70 @@ class BatchWriter:
         finally:
             with self._free:
                 self._running -= 1
+                lane.running -= 1
                 self._free.notify()
 
-    def _write(self, batch: list[bytes]) -> None:
-        backoff = Backoff(f"writing to table {self._table}", self._clock, self._limit, self._progress.note)
-        while batch:
-            self._halt.check()
-            self._brake.wait(self._halt.sleep)
-            expected = float(sum(-(-len(item) // 1024) for item in batch))
+    def _later(self, lane: Lane, refused: Refused, backoff: Backoff | None, *, moved: bool) -> None:
+        """What was refused is sent again, when its cause has had time to pass."""
+        error = refused.error
+        if backoff is None:
+            backoff = Backoff(f"writing to table {self._table}", self._clock, self._limit, self._progress.note)
+        elif moved:
+            backoff.progressed()
+        if isinstance(error, ThrottledError):
+            with self._lock:
+                self._throttles += 1
+        if isinstance(error, WireThrottled):
+            self._causes.tell(error)
+        delay = backoff.delay(error)
+        with self._lock:
+            lane.again.append((refused.left, backoff))
+            if refused.alone:
+                lane.until = max(lane.until, self._clock.monotonic() + delay)
+        if not refused.alone:
+            self._brake.hold(delay)
+
+    def _attempt(self, lane: Lane, batch: list[bytes]) -> Refused | None:
+        """One request. Counts what was written, and returns the rest."""
+        expected = float(sum(-(-len(item) // 1024) for item in batch))
+        self._admit(expected)
+        actual = 0.0
+        try:
+            answer = self._timed(self._wire.batch_write, self._table, batch)
+            actual = answer.consumed or expected * (1 - len(answer.unprocessed) / len(batch))
+        except TransientError as error:
+            return whole(batch, error)
+        finally:
             if self._budget is not None:
-                self._budget.acquire(expected, self._halt.sleep)
-            actual = 0.0
-            try:
-                answer = self._timed(self._wire.batch_write, self._table, batch)
-                actual = answer.consumed or expected * (1 - len(answer.unprocessed) / len(batch))
-            except TransientError as error:
-                self._pause(error, backoff)
-                continue
-            finally:
-                if self._budget is not None:
-                    self._budget.settle(expected, actual)
-            batch = self._taken(batch, answer.unprocessed, actual, backoff)
+                self._budget.settle(expected, actual)
+        left = answer.unprocessed
+        done = len(batch) - len(left)
+        if done < 0:
+            raise IntegrityError(
+                f"writing to table {self._table}",
+                f"the service returned {len(left)} unprocessed items of {len(batch)} sent",
+            )
+        with self._lock:
+            lane.written += done
+            self._requests += 1
+            self._consumed += actual
+            self._resent += len(left)
+        if done:
+            self._progress.advance(done, sum(map(len, batch)) - sum(map(len, left)))
+        if not left:
+            return None
+        why = f"BatchWriteItem left {len(left)} of {len(batch)} items unprocessed"
+        return Refused(left, WireThrottled(f"writing to table {self._table}", why), alone=done > 0)
+
+    def _admit(self, expected: float) -> None:
+        """Waits until a request of so many write units may be sent."""
+        self._halt.check()
+        self._brake.wait(self._halt.sleep)
+        if self._budget is not None:
+            self._budget.acquire(expected, self._halt.sleep)
 
     def _timed(self, call: Callable[..., T], *given: Any, **more: Any) -> T:
         wall, cpu = time.perf_counter(), time.thread_time()
         answer = call(*given, **more)
         self._width.measured(time.perf_counter() - wall, time.thread_time() - cpu)
         return answer
-
-    def _taken(self, batch: list[bytes], unprocessed: list[bytes], consumed: float, backoff: Backoff) -> list[bytes]:
-        """Counts what was written of `batch` and waits when something was not; returns what is to be sent again."""
-        done = len(batch) - len(unprocessed)
-        if done < 0:
-            raise IntegrityError(
-                f"writing to table {self._table}",
-                f"the service returned {len(unprocessed)} unprocessed items of {len(batch)} sent",
-            )
-        with self._lock:
-            self._written += done
-            self._requests += 1
-            self._consumed += consumed
-            self._resent += len(unprocessed)
-        if done:
-            backoff.progressed()
-            self._progress.advance(done, sum(map(len, batch)) - sum(map(len, unprocessed)))
-        if unprocessed:
-            why = f"BatchWriteItem left {len(unprocessed)} of {len(batch)} items unprocessed"
-            self._pause(WireThrottled(f"writing to table {self._table}", why), backoff)
-        return unprocessed
-
-    def _pause(self, error: TransientError, backoff: Backoff) -> None:
-        if isinstance(error, ThrottledError):
-            with self._lock:
-                self._throttles += 1
-        delay = backoff.delay(error)
-        if isinstance(error, WireThrottled) and not error.hot_key_only:
-            self._brake.hold(delay)
-        else:
-            self._halt.sleep(delay)

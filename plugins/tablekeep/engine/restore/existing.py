@@ -6,9 +6,10 @@ from typing import Any, TypeVar
 
 from tablekeep.engine.clients import SessionClients
 from tablekeep.engine.clock import Clock, SystemClock
+from tablekeep.engine.dynamodb.lanes import Lane
 from tablekeep.engine.dynamodb.pacing import Backoff
 from tablekeep.engine.dynamodb.wire import BATCH_GET_KEYS, WireClient
-from tablekeep.engine.dynamodb.write import BatchWriter
+from tablekeep.engine.dynamodb.write import BatchWriter, Refused, whole
 from tablekeep.engine.errors import ThrottledError, TransientError
 from tablekeep.engine.items.canonical import canonical_item, canonical_key, parse_item
 from tablekeep.engine.progress import Progress
@@ -28,39 +29,31 @@ class ConditionalWriter(BatchWriter):
         super().__init__(*given, **more)
         self._key_name = key_name
 
-    def _write(self, batch: list[bytes]) -> None:
-        for item in batch:
-            self._put_one(item)
-
-    def _put_one(self, item: bytes) -> None:
-        backoff = Backoff(f"writing to table {self._table}", self._clock, self._limit, self._progress.note)
-        expected = float(-(-len(item) // 1024))
-        while True:
-            self._halt.check()
-            self._brake.wait(self._halt.sleep)
-            if self._budget is not None:
-                self._budget.acquire(expected, self._halt.sleep)
+    def _attempt(self, lane: Lane, batch: list[bytes]) -> Refused | None:
+        for number, item in enumerate(batch):
+            expected = float(-(-len(item) // 1024))
+            self._admit(expected)
             actual = 0.0
             try:
                 answer = self._timed(self._wire.put, self._table, item, absent=self._key_name)
                 actual = answer.consumed or expected
-                break
             except TransientError as error:
-                self._pause(error, backoff)
+                return whole(batch[number:], error)
             finally:
                 if self._budget is not None:
                     self._budget.settle(expected, actual)
-        there = canonical_item(parse_item(answer.there)) if answer.there is not None else None
-        with self._lock:
-            self._requests += 1
-            self._consumed += actual
-            if there == item:
-                self._equal += 1
-            elif answer.written:
-                self._written += 1
-            else:
-                self._kept += 1
-        self._progress.advance(1, len(item))
+            there = canonical_item(parse_item(answer.there)) if answer.there is not None else None
+            with self._lock:
+                self._requests += 1
+                self._consumed += actual
+                if there == item:
+                    lane.equal += 1
+                elif answer.written:
+                    lane.written += 1
+                else:
+                    lane.kept += 1
+            self._progress.advance(1, len(item))
+        return None
 
 
 class ReadBack:
