@@ -55,6 +55,40 @@ def test_a_lease_that_nobody_renews_is_taken_over_and_the_loser_cannot_publish()
         assert leases.TTL_SECONDS > 60
 
 
+class Counting(OldStore):
+    """Counts what is written."""
+
+    puts = 0
+
+    def put(self, *given: Any, **more: Any) -> ObjectInfo:
+        self.puts += 1
+        return super().put(*given, **more)
+
+
+def test_a_guard_asks_nobody_while_the_lease_is_fresh_and_stops_the_one_who_slept(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    store, asleep = Counting(), [0.0]
+    real = leases.time.monotonic
+    monkeypatch.setattr(leases.time, "monotonic", lambda: real() + asleep[0])
+    with lease(store, "ana") as stale:
+        before = store.puts
+        for _ in range(1000):
+            stale.guard()
+        assert store.puts == before
+        assert 0 < stale.until - leases.time.monotonic() < leases.TTL_SECONDS
+        asleep[0] += 3600
+        stale.guard()
+        assert store.puts == before + 1, "nobody has taken it: it is renewed"
+        asleep[0] += 3600
+        with lease(store, "ben"):
+            with pytest.raises(PermanentError, match="taken it over"):
+                stale.guard()
+            assert stale.until == 0.0
+            with pytest.raises(PermanentError, match="taken it over"):
+                stale.guard()
+
+
 def test_an_export_refuses_while_another_runs(aws: Any) -> None:
     manifest = open_backup(clients(), export("orders").backup).manifest
     store = open_backup(clients(), manifest.uri).store

@@ -5,6 +5,7 @@ Kept by conditional writes, judged by the store's clock (a worker's own may be w
 """
 
 import threading
+import time
 from collections.abc import Callable
 from datetime import datetime
 from types import TracebackType
@@ -21,6 +22,8 @@ SHARED_TTL_SECONDS = 1800.0
 
 
 SHARED_TRIES = 50
+MARGIN_SECONDS = 10.0
+"""So much before the lease runs out its holder stops by itself."""
 
 
 class _Info(Protocol):
@@ -81,6 +84,7 @@ class Lease:
         self._lock = threading.Lock()
         self._stop = threading.Event()
         self._lost: str | None = None
+        self._until = 0.0
         self._renewer = threading.Thread(target=self._renew, name="lease", daemon=True)
 
     @property
@@ -88,8 +92,21 @@ class Lease:
         """Grows by one with every holder."""
         return self._mine.fence
 
+    @property
+    def until(self) -> float:
+        """Until when (`time.monotonic`) nobody else can have taken it; in the past once it is lost."""
+        return 0.0 if self._lost else self._until
+
+    def guard(self) -> None:
+        """Before each step of a work that nobody else may do at the same time: asks nobody while the last renewal is fresh.
+
+        :raises PermanentError: when another worker has taken it over.
+        """
+        if time.monotonic() >= self.until:
+            self.check()
+
     def __enter__(self) -> "Lease":
-        what = f"taking the lease {self._key}"
+        what, began = f"taking the lease {self._key}", time.monotonic()
         try:
             self._etag = self._store.put(self._key, msgspec.json.encode(self._mine), if_absent=True).etag
         except self._conflict:
@@ -116,8 +133,13 @@ class Lease:
                 if not joined:
                     raise TransientError(what, "another worker took it at the same moment", "try again") from None
                 self._write(self._mine)
+        self._renewed(began)
         self._renewer.start()
         return self
+
+    def _renewed(self, began: float) -> None:
+        """:param began: when the request was sent that renewed it."""
+        self._until = began + self._mine.ttl - MARGIN_SECONDS
 
     def _present(self) -> tuple[_Info | None, _Held | None]:
         info = self._store.head(self._key)
@@ -158,8 +180,10 @@ class Lease:
         text = msgspec.json.encode(held)
         with self._lock:
             for _ in range(SHARED_TRIES):
+                began = time.monotonic()
                 try:
                     self._etag = self._store.put(self._key, text, if_match=self._etag).etag
+                    self._renewed(began)
                     return
                 except self._conflict:
                     info, present = self._present()

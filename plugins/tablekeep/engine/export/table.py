@@ -22,8 +22,9 @@ from tablekeep.engine.export.pitr import check_time, recovery_window
 from tablekeep.engine.export.plan import ExportPlan, load_plan
 from tablekeep.engine.export.read import in_turn, read_segments
 from tablekeep.engine.export.report import ExportReport, report_of
-from tablekeep.engine.export.workers import MOST_PROCESSES, read_in_processes
+from tablekeep.engine.export.workers import read_in_processes
 from tablekeep.engine.leases import Lease
+from tablekeep.engine.processes import check_workers
 from tablekeep.engine.progress import Progress
 
 RESUME_NEWEST = "newest"
@@ -91,8 +92,7 @@ def export_ready(
     """
     began = clock.monotonic()
     store, shelf, options = ready.store, ready.shelf, ready.options
-    if not 1 <= workers <= MOST_PROCESSES:
-        raise BadInputError(f"exporting the table {options.table}", f"{workers} workers", f"give 1 to {MOST_PROCESSES}")
+    check_workers(f"exporting the table {options.table}", workers)
     if resume:
         backup_id = unfinished(store, shelf) if resume == RESUME_NEWEST else resume
     by_service = exported_by_service(
@@ -146,7 +146,7 @@ def _read(
     if workers > 1 and plan.segments > 1:
         read_in_processes(
             clients, plan, numbers, min(workers, plan.segments), owner=plan.options["owner"],
-            encryption=plan.options["encryption"], progress=progress, rcu=plan.rcu,
+            encryption=plan.options["encryption"], progress=progress,
         )  # fmt: skip
         return
     read_segments(
