@@ -11,6 +11,7 @@ from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_ba
 
 from local_aws.dynamodb.operations import DynamoDb
 from local_aws.glue import GlueCatalog
+from local_aws.rds.service import RdsControl
 from local_aws.redshift.service import RedshiftData
 from local_aws.responses import Response
 from local_aws.s3 import S3Guard
@@ -35,6 +36,14 @@ class Switches:
     dynamodb_restore_lag_seconds: int = 0
     #: DynamoDB: how often DescribeExport says of a new export that it is in progress.
     dynamodb_export_polls: int = 0
+    #: RDS: how often it says of what was begun (creating, copying, modifying, deleting) that it is in progress.
+    rds_polls: int = 0
+    #: RDS: for so many seconds after it became available a restored instance answers slowly.
+    rds_lazy_seconds: int = 0
+    #: RDS: by how much the latest restorable time lags behind.
+    rds_restore_lag_seconds: int = 0
+    #: RDS: what ends badly from now on: `snapshot`, `copy` or `restore`; empty: nothing.
+    rds_fail: str = ""
 
     def set(self, service: str, settings: dict[str, Any]) -> None:
         """:raises ValueError: for a switch that does not exist or a value of another type."""
@@ -51,7 +60,7 @@ class Switches:
 
 
 class Application:
-    """Our DynamoDB, S3, Glue and Redshift Data API before moto's application.
+    """Our DynamoDB, S3, Glue, RDS and Redshift Data API before moto's application.
 
     :param postgres: DSN for the Redshift Data API, or None.
     """
@@ -63,6 +72,7 @@ class Application:
         self.s3 = S3Guard(self.switches)
         self.glue = GlueCatalog()
         self.redshift = RedshiftData(postgres)
+        self.rds = RdsControl(self.switches)
 
     def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
         path = environ.get("PATH_INFO", "")
@@ -73,6 +83,8 @@ class Application:
             return self.dynamodb(target.partition(".")[2], environ, start_response, self._moto)
         if target.startswith("RedshiftData."):
             return self.redshift(target.partition(".")[2], environ)(start_response)
+        if self.rds.is_mine(environ):
+            return self.rds(environ, start_response, self._moto)
         if self.glue.is_mine(target):
             return self.glue(target.partition(".")[2], environ, start_response, self._moto)
         if self.s3.is_mine(environ, target):
@@ -95,7 +107,9 @@ class Application:
         self.switches.clear()
         self.dynamodb.reset()
         self.redshift.reset()
+        self.rds.reset()
         moto_api_backend.reset()
 
     def close(self) -> None:
         self.redshift.close()
+        self.rds.close()

@@ -54,12 +54,22 @@ class EmbeddedPostgres:
 
     :param data_dir: created if missing; only this server may use it.
     :param keep: leave the server running at the interpreter's end (another process calls `stop_running`).
+    :param user: the superuser of a new data directory. :param initdb: further arguments of initdb.
     """
 
-    def __init__(self, data_dir: Path, *, keep: bool = False, settings: dict[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        data_dir: Path,
+        *,
+        keep: bool = False,
+        settings: dict[str, str] | None = None,
+        user: str = USER,
+        initdb: tuple[str, ...] = (),
+    ) -> None:
         self.data_dir = data_dir.resolve()
         self.log = self.data_dir.parent / f"{self.data_dir.name}.log"
         self.port = 0
+        self._user, self._initdb = user, initdb
         self._keep = keep
         self._settings = FAST | (settings or {})
         self._process: subprocess.Popen[bytes] | None = None
@@ -74,7 +84,7 @@ class EmbeddedPostgres:
         running = running_pid(self.data_dir)
         if running is not None:
             raise PostgresError(f"a PostgreSQL (process {running}) already uses {self.data_dir}: stop it first")
-        self._initialise()
+        self.initialise()
         self._password = self._secret_path.read_text()
         for _ in range(5):  # between finding a free port and using it another process may take it
             self.port = free_port()
@@ -88,7 +98,7 @@ class EmbeddedPostgres:
 
     def dsn(self, database: str = "postgres") -> str:
         """A URI for psycopg, with user and password."""
-        return f"postgresql://{USER}:{self._password}@127.0.0.1:{self.port}/{database}"
+        return f"postgresql://{self._user}:{self._password}@127.0.0.1:{self.port}/{database}"
 
     @property
     def pid(self) -> int:
@@ -143,7 +153,8 @@ class EmbeddedPostgres:
     def _secret_path(self) -> Path:
         return self.data_dir / "tablekeep-password"
 
-    def _initialise(self) -> None:
+    def initialise(self) -> None:
+        """Makes the data directory, if it is not there; `start` does it, too."""
         if (self.data_dir / "PG_VERSION").exists():
             self._hand_over()
             return
@@ -159,11 +170,11 @@ class EmbeddedPostgres:
             "-D",
             str(self.data_dir),
             "-U",
-            USER,
+            self._user,
             f"--pwfile={secret}",
             "--auth=scram-sha-256",
         ]
-        command += ["--encoding=UTF8", "--locale=C", "--no-sync", "--no-instructions"]
+        command += ["--encoding=UTF8", "--locale=C", "--no-sync", "--no-instructions", *self._initdb]
         if identity := unprivileged():
             os.chown(secret, identity["user"], identity["group"])
         try:
@@ -174,6 +185,8 @@ class EmbeddedPostgres:
                 raise PostgresError(f"initdb failed for {self.data_dir}: {done.stderr.strip() or done.stdout.strip()}")
             self._secret_path.touch(mode=0o600)
             self._secret_path.write_text(secret.read_text())
+            if identity:  # the server's own backup reads every file of its directory
+                os.chown(self._secret_path, identity["user"], identity["group"])
         finally:
             secret.unlink()
 

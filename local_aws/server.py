@@ -17,6 +17,7 @@ from werkzeug.serving import BaseWSGIServer, DechunkedInput, make_server
 
 from local_aws.application import Application
 from local_aws.environment import REGION, aws_variables
+from local_aws.rds.servers import Server
 
 logger = logging.getLogger("local_aws")
 
@@ -173,6 +174,10 @@ class LocalAws:
             config=botocore.config.Config(ignore_configured_endpoint_urls=True, max_pool_connections=32, **config),
         )
 
+    def rds_server(self, name: str, region: str | None = None) -> Server:
+        """The PostgreSQL of an RDS instance or cluster, for tests that must damage something."""
+        return self._application.rds.server(name, region or self.region)
+
     def use_postgres(self, dsn: str | None) -> None:
         """Give the Redshift Data API another database."""
         self._application.redshift.use_postgres(dsn)
@@ -200,8 +205,8 @@ class LocalAws:
 def switch(endpoint: str, what: str, settings: dict[str, Any]) -> dict[str, Any]:
     """Set a switch of a running stand-in, also one in another process.
 
-    :param what: `s3` (`ignore_if_none_match`) or `dynamodb` (`unprocessed_every`, `throttle_every`); see
-        `application.Switches`.
+    :param what: `s3` (`ignore_if_none_match`), `dynamodb` (`unprocessed_every`, `throttle_every`) or `rds` (`polls`, `lazy_seconds`);
+        see `application.Switches`.
     :return: all switches as they now are.
     """
     import http.client

@@ -38,6 +38,56 @@ class Settings:
     options: Mapping[str, str] = field(default_factory=dict)
 
 
+class Api:
+    """Airflow's REST API as one of its users."""
+
+    def __init__(self, url: str, user: str, password: str) -> None:
+        self.url, self.user, self._password = url, user, password
+        self._session = requests.Session()
+        self._session.trust_env = False  # no proxy, no netrc
+        self._token = ""
+
+    def answers(self) -> bool:
+        """Whether it is up."""
+        try:
+            return self._session.get(f"{self.url}/api/v2/version", timeout=5).ok
+        except requests.RequestException:
+            return False
+
+    def call(self, method: str, path: str, **arguments: Any) -> Any:
+        """One request to the REST API, `/dags/backup__orders`. Lost connections are tried again.
+
+        :raises DemoError: when the answer is an error.
+        """
+        for left in reversed(range(TRIES)):
+            try:
+                if not self._token:
+                    self._log_in()
+                answer = self._session.request(
+                    method,
+                    f"{self.url}/api/v2{path}",
+                    timeout=30,
+                    headers={"Authorization": f"Bearer {self._token}"},
+                    **arguments,
+                )
+                break
+            except requests.RequestException as error:
+                if not left:
+                    raise DemoError(f"Airflow's API server does not answer {path}: {type(error).__name__}") from None
+                time.sleep(1)
+        if not answer.ok:
+            raise DemoError(f"Airflow's API answered {method} {path} with {answer.status_code}: {answer.text[:300]}")
+        return answer.json() if answer.content else None
+
+    def _log_in(self) -> None:
+        answer = self._session.post(
+            f"{self.url}/auth/token", json={"username": self.user, "password": self._password}, timeout=30
+        )
+        if not answer.ok:
+            raise DemoError(f"Airflow refuses the log-in with {answer.status_code}: {answer.text[:300]}")
+        self._token = str(answer.json()["access_token"])
+
+
 class Airflow:
     """Scheduler, DAG processor, triggerer and API server, each a process of its own, on free ports."""
 
@@ -48,15 +98,13 @@ class Airflow:
         self.url = f"http://127.0.0.1:{self.port}"
         self.directory = settings.home / "airflow"
         self.logs = settings.home / "logs"
+        self._passwords = self.directory / "passwords.json"
         self.environment = self._environment(worker_logs, trigger_logs)
-        self._session = requests.Session()
-        self._session.trust_env = False  # no proxy, no netrc
-        self._token = ""
+        self.api = Api(self.url, USER, self.password)
 
     def _environment(self, worker_logs: int, trigger_logs: int) -> dict[str, str]:
         settings = self.settings
         key = urlsafe_b64encode(secrets.token_bytes(32)).decode()
-        passwords = self.directory / "passwords.json"
         options = {
             "CORE__AUTH_MANAGER": "airflow.api_fastapi.auth.managers.simple.simple_auth_manager.SimpleAuthManager",
             "CORE__DAGS_FOLDER": str(settings.dags),
@@ -66,7 +114,7 @@ class Airflow:
             "CORE__LOAD_EXAMPLES": "False",
             "CORE__PARALLELISM": "4",
             "CORE__PLUGINS_FOLDER": str(PROJECT / "plugins"),
-            "CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(passwords),
+            "CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(self._passwords),
             "CORE__SIMPLE_AUTH_MANAGER_USERS": f"{USER}:admin",
             "API__BASE_URL": self.url,
             "API__HOST": "127.0.0.1",
@@ -102,9 +150,8 @@ class Airflow:
         """Writes the log-in, and gives the process that makes the database; it ends by itself."""
         self.directory.mkdir(parents=True, exist_ok=True)
         self.logs.mkdir(parents=True, exist_ok=True)
-        passwords = self.directory / "passwords.json"
-        passwords.write_text(json.dumps({USER: self.password}) + "\n")
-        passwords.chmod(0o600)
+        self._passwords.write_text(json.dumps({USER: self.password}) + "\n")
+        self._passwords.chmod(0o600)
         return self._server("migrate", "db", "migrate")
 
     def servers(self) -> list[Server]:
@@ -112,7 +159,7 @@ class Airflow:
         api = self._server(
             "api-server", "api-server", "--host", "127.0.0.1", "--port", str(self.port), "--workers", "1"
         )
-        api.ready = self._answers
+        api.ready = self.api.answers
         names = ("scheduler", "dag-processor", "triggerer")
         return [api, *(self._server(name, name) for name in names)]
 
@@ -127,44 +174,13 @@ class Airflow:
             f"Airflow's {name}", self.command(*arguments), self.environment, self.logs / f"{name}.log", self.directory
         )
 
-    def _answers(self) -> bool:
-        try:
-            return self._session.get(f"{self.url}/api/v2/version", timeout=5).ok
-        except requests.RequestException:
-            return False
-
     def call(self, method: str, path: str, **arguments: Any) -> Any:
-        """One request to the REST API, `/dags/backup__orders`. Lost connections are tried again.
+        """One request to the REST API as the demo's user, see `Api.call`."""
+        return self.api.call(method, path, **arguments)
 
-        :raises DemoError: when the answer is an error.
-        """
-        for left in reversed(range(TRIES)):
-            try:
-                if not self._token:
-                    self._log_in()
-                answer = self._session.request(
-                    method,
-                    f"{self.url}/api/v2{path}",
-                    timeout=30,
-                    headers={"Authorization": f"Bearer {self._token}"},
-                    **arguments,
-                )
-                break
-            except requests.RequestException as error:
-                if not left:
-                    raise DemoError(f"Airflow's API server does not answer {path}: {type(error).__name__}") from None
-                time.sleep(1)
-        if not answer.ok:
-            raise DemoError(f"Airflow's API answered {method} {path} with {answer.status_code}: {answer.text[:300]}")
-        return answer.json() if answer.content else None
-
-    def _log_in(self) -> None:
-        answer = self._session.post(
-            f"{self.url}/auth/token", json={"username": USER, "password": self.password}, timeout=30
-        )
-        if not answer.ok:
-            raise DemoError(f"Airflow refuses the log-in with {answer.status_code}: {answer.text[:300]}")
-        self._token = str(answer.json()["access_token"])
+    def api_of(self, user: str) -> "Api":
+        """The REST API as another user of `CORE__SIMPLE_AUTH_MANAGER_USERS`; Airflow made up the password when it started."""
+        return Api(self.url, user, json.loads(self._passwords.read_text())[user])
 
     def log_of(self, dag: str, run: str, task: str, try_number: int) -> Path:
         """Where a task's log lies (Airflow's default name)."""

@@ -159,6 +159,9 @@ def test_with_people_two_of_them_restore_and_a_stranger_may_not_even_ask(
     assert tasks(found["restore__orders"].test(run_conf={"to_table": "prod-orders"}))["plan"] == "failed"
     answered(monkeypatch, requester="eve")
     assert tasks(found["restore__orders"].test(run_conf={"to_table": "another"}))["plan"] == "failed"
+    refused = records("approval")[-1]
+    assert (refused["approved"], refused["requester"]) == (False, "eve")
+    assert "eve asks for it" in refused["why"]
     pipelines(orders=PEOPLE.replace("123456789012", "999999999999"))
     answered(monkeypatch)
     assert tasks(dags()["restore__orders"].test(run_conf={"to_table": "another"}))["plan"] == "failed"

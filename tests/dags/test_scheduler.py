@@ -14,12 +14,13 @@ import boto3
 import psycopg
 import pytest
 
-from local_aws.demo.airflow import Airflow
+from local_aws.demo.airflow import Airflow, Api
 from local_aws.demo.follow import Follower, Run
 from local_aws.demo.night import Demo
 from local_aws.demo.processes import DemoError
 from local_aws.server import switch
 from tablekeep.engine.backups.catalog import list_backups
+from tablekeep.engine.backups.records import read_records
 from tablekeep.engine.backups.s3 import S3Store
 from tablekeep.engine.backups.sets import open_backup
 from tablekeep.engine.clients import SessionClients
@@ -101,16 +102,29 @@ backup:
   schedule: "0 2 * * *"
   to: s3://tablekeep-scheduler/backups
 """
+PEOPLE = """
+version: 1
+name: guarded
+table: planes
+region: us-east-1
+backup:
+  schedule: "0 2 1 1 *"
+  to: s3://tablekeep-scheduler/backups
+restore:
+  people: [ana, ben]
+"""
+USERS = ("ana", "ben", "eve")
 WORKERS = ("worker-one", "worker-two")
 
 
 @pytest.fixture(scope="module")
 def night(request: pytest.FixtureRequest) -> Iterator[Night]:
     """With Redis on this machine the tasks run in two Celery workers, else below the scheduler."""
-    options = {}
+    # `user`: may trigger and answer, and administers nothing
+    options = {"CORE__SIMPLE_AUTH_MANAGER_USERS": ",".join(["admin:admin", *(f"{name}:user" for name in USERS)])}
     if find_program("redis-server"):
         redis = request.getfixturevalue("redis_server")
-        options = {
+        options |= {
             "CORE__EXECUTOR": "CeleryExecutor",
             "CELERY__BROKER_URL": f"redis://:{redis.password}@127.0.0.1:{redis.port}/0",
             "CELERY__WORKER_PREFETCH_MULTIPLIER": "1",
@@ -129,7 +143,8 @@ def night(request: pytest.FixtureRequest) -> Iterator[Night]:
         with Demo(directory / "home", pipelines=pipelines, options=options) as demo:
             airflow = demo.start()
             (pipelines / "history.yaml").write_text(HISTORY)  # its table is made by a test
-            for name in WORKERS if options else ():
+            (pipelines / "guarded.yaml").write_text(PEOPLE)  # its table is there already
+            for name in WORKERS if "CORE__EXECUTOR" in options else ():
                 demo.add(airflow.celery_worker(name))
             made = Night(demo, airflow, pipelines)
             made.follower.wait_for_dags(
@@ -140,6 +155,7 @@ def night(request: pytest.FixtureRequest) -> Iterator[Night]:
                     "backup__weather",
                     "backup__orders",
                     "copy__planes__analytics",
+                    "restore__guarded",
                 ]
             )
             yield made
@@ -364,7 +380,7 @@ def test_a_large_table_is_read_by_two_celery_workers(night: Night) -> None:
         assert "succeeded in" in (night.airflow.logs / f"{name}.log").read_text(), name
 
 
-def answer(night: Night, run: Run, option: str) -> None:
+def answer(night: Night, run: Run, option: str, user: Api | None = None) -> None:
     """Answers the plan of a restore, as a person does on the page of required actions."""
     path = f"/dags/{run.dag}/dagRuns/{quote(run.run_id, safe='')}"
 
@@ -374,10 +390,10 @@ def answer(night: Night, run: Run, option: str) -> None:
 
     (detail,) = night.until(asked)
     assert "content hash" not in detail["subject"]
-    for part in ("| items | ", "| plan | ", "planes-restored"):
+    for part in ("| items | ", "| plan | ", "planes-"):
         assert part in detail["body"]
     body = {"chosen_options": [option], "params_input": {}}
-    night.airflow.call("PATCH", f"{path}/taskInstances/approve/-1/hitlDetails", json=body)
+    (user or night.airflow.api).call("PATCH", f"{path}/taskInstances/approve/-1/hitlDetails", json=body)
 
 
 def test_a_restore_waits_for_a_person_and_does_what_was_approved(night: Night) -> None:
@@ -394,3 +410,35 @@ def test_a_restore_waits_for_a_person_and_does_what_was_approved(night: Night) -
     assert run.tasks == {"plan": "success", "approve": "success", "restore": "success"}
     counted = [database.scan(TableName=name, Select="COUNT")["Count"] for name in ("planes", "planes-restored")]
     assert counted[0] == counted[1]
+
+
+def test_two_people_restore_and_one_alone_does_not(night: Night) -> None:
+    """As three users of Airflow: who asks may not approve, who is not named may not even ask, two who are named restore."""
+    if not night.sets("planes"):
+        night.run("backup__planes")
+    ana, ben, eve = (night.airflow.api_of(name) for name in USERS)
+    database = boto3.client("dynamodb", region_name="us-east-1")
+    shelf = night.sets("planes")[0].location.shelf
+
+    def asked(user: Api, table: str) -> Run:
+        body = {"logical_date": None, "conf": {"to_table": table}}
+        return Run("restore__guarded", user.call("POST", "/dags/restore__guarded/dagRuns", json=body)["dag_run_id"])
+
+    strange, alone, done = asked(eve, "planes-by-a-stranger"), asked(ana, "planes-by-one"), asked(ana, "planes-by-two")
+    answer(night, alone, "Approve", ana)
+    answer(night, done, "Approve", ben)
+    assert [night.ended(run).state for run in (strange, alone, done)] == ["failed", "failed", "success"]
+    assert (strange.tasks["plan"], alone.tasks["plan"], alone.tasks["approve"]) == ("failed", "success", "failed")
+    log = night.airflow.log_of(alone.dag, alone.run_id, "approve", 1).read_text()
+    assert "ana asked for it and approved it" in log
+    assert [one for one in database.list_tables()["TableNames"] if one.startswith("planes-")] in (
+        ["planes-by-two"], ["planes-by-two", "planes-restored"],
+    )  # fmt: skip
+    store = S3Store(SessionClients(region="us-east-1"), "tablekeep-scheduler")
+    kept = {}
+    for record in read_records(store, shelf, "approval"):
+        kept[record["run"].partition("/")[2]] = record["result"]
+    judged = [kept[run.run_id] for run in (strange, alone, done)]
+    assert [(one["requester"], one["approver"], one["approved"]) for one in judged] == [
+        ("eve", "", False), ("ana", "ana", False), ("ana", "ben", True),
+    ]  # fmt: skip

@@ -5,7 +5,8 @@ import sys
 
 from tablekeep.cli.command import DONE, Context, Outcome
 from tablekeep.cli.output import print_table
-from tablekeep.engine.drills.scratch import PREFIX, sweep
+from tablekeep.engine.drills.marks import PREFIX
+from tablekeep.engine.drills.scratch import sweep
 
 HELP = f"remove scratch tables ({PREFIX}…) that dead drills have left in this account and Region; shows them unless --confirm"
 

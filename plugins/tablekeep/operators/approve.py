@@ -77,20 +77,22 @@ class ApproveRestoreOperator(ApprovalOperator):
         return {"plan": self.plan_hash, "approver": approver}
 
     def _record(self, context: Mapping[str, Any], approved: bool, approver: str, why: str) -> None:
-        from tablekeep.engine.backups.records import write_record
-        from tablekeep.engine.backups.s3 import S3Store
-        from tablekeep.engine.clock import SystemClock
-
         clients = clients_for(self.aws_conn_id, self.region_name)
-        shelf = shelf_of(clients, self.to, self.table)
-        result = {
-            "plan": self.plan_hash,
-            "approved": approved,
-            "requester": requester(context),
-            "approver": approver,
-            "why": why,
-        }
-        write_record(
-            S3Store(clients, shelf.bucket), shelf, "approval", result, backup_id=None, actor=actor(context), run=run_name(context),
-            clock=SystemClock(),
-        )  # fmt: skip
+        record_approval(
+            context, clients, shelf_of(clients, self.to, self.table), self.plan_hash, approved, approver, why
+        )
+
+
+def record_approval(
+    context: Mapping[str, Any], clients: Any, shelf: Any, plan: str, approved: bool, approver: str, why: str
+) -> None:
+    """Keeps beside the backups who asked for a restore, who answered, and what; of a request that was refused at once, too."""
+    from tablekeep.engine.backups.records import write_record
+    from tablekeep.engine.backups.s3 import S3Store
+    from tablekeep.engine.clock import SystemClock
+
+    result = {"plan": plan, "approved": approved, "requester": requester(context), "approver": approver, "why": why}
+    write_record(
+        S3Store(clients, shelf.bucket), shelf, "approval", result, backup_id=None, actor=actor(context), run=run_name(context),
+        clock=SystemClock(),
+    )  # fmt: skip

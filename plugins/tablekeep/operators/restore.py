@@ -121,15 +121,14 @@ class PlanRestoreOperator(_Restoring):
         from tablekeep.engine.prices import load_prices
         from tablekeep.engine.restore.plan import plan_restore
         from tablekeep.engine.restore.words import plan_lines, plan_markdown
+        from tablekeep.operators.approve import record_approval
 
         common = self.engine_arguments(context)
         source, asked_by = common.pop("clients"), requester(context)
         if self.people and asked_by not in self.people:
-            raise BadInputError(
-                f"restoring to the table {self.to_table}",
-                f"{asked_by or 'nobody'} asks for it, and restore.people names {', '.join(self.people)}",
-                "ask one of them to trigger it",
-            )
+            why = f"{asked_by or 'nobody'} asks for it, and restore.people names {', '.join(self.people)}"
+            record_approval(context, source, shelf_of(source, self.to, self.table), "", False, "", why)
+            raise BadInputError(f"restoring to the table {self.to_table}", why, "ask one of them to trigger it")
         prepared = plan_restore(
             self.request(source), clients=self.target(), backup_clients=source, clock=common["clock"], progress=common["progress"],
             prices=load_prices(),

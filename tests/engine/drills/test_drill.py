@@ -12,9 +12,10 @@ from tablekeep.engine.backups.sets import open_backup
 from tablekeep.engine.clock import SystemClock
 from tablekeep.engine.drills.checks import Check
 from tablekeep.engine.drills.drill import DrillRequest, run_drill
-from tablekeep.engine.drills.page import drill_page
+from tablekeep.engine.drills.marks import DRILL_TAG, PREFIX, UNTIL_TAG, scratch_tags
 from tablekeep.engine.drills.report import DrillReport, Objectives
-from tablekeep.engine.drills.scratch import DRILL_TAG, PREFIX, UNTIL_TAG, scratch_name, scratch_tags, sweep, tear_down
+from tablekeep.engine.drills.scratch import scratch_name, sweep, tear_down
+from tablekeep.engine.drills.table_page import drill_page
 from tablekeep.engine.dynamodb.tables import CreatedTable, delete_table_created_by_run
 from tablekeep.engine.errors import BadInputError, PermanentError
 from tablekeep.engine.progress import NoProgress

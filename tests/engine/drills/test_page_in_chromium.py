@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, sync_playwright
 
-from tablekeep.engine.drills.page import drill_page
 from tablekeep.engine.drills.report import DrillReport
+from tablekeep.engine.drills.table_page import drill_page
 from tests.servers import program
 
 URI = "s3://acme-backups/dynamodb/v1/123456789012/us-east-1/dynamodb/orders/20261123T020000Z-4f9c2a1b/manifest.json"

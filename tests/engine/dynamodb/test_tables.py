@@ -15,7 +15,6 @@ from tablekeep.engine.dynamodb.reapply import SKIPPABLE, NotRestored, reapply_se
 from tablekeep.engine.dynamodb.settings import TableSettings, read_settings
 from tablekeep.engine.dynamodb.tables import (
     CREATION_TAG,
-    RUN_TAG,
     CreatedTable,
     add_index,
     add_indexes,
@@ -27,6 +26,7 @@ from tablekeep.engine.dynamodb.tables import (
     index_request,
 )
 from tablekeep.engine.errors import BadInputError, PermanentError, TransientError
+from tablekeep.engine.marks import RUN_TAG
 from tests.engine.dynamodb.scripted import Call, Notes, Reply, TestClock, error, serving
 from tests.tables import clients
 

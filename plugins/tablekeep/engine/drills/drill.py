@@ -15,9 +15,10 @@ from tablekeep.engine.clients import SessionClients
 from tablekeep.engine.clock import Clock, utc_text
 from tablekeep.engine.drills.checks import Check, look_for_tools, run_checks
 from tablekeep.engine.drills.choice import Choose, choose, choose_parts
-from tablekeep.engine.drills.page import drill_page
+from tablekeep.engine.drills.marks import scratch_tags
 from tablekeep.engine.drills.report import DrillReport, Objectives, history, judge, predicted
-from tablekeep.engine.drills.scratch import scratch_name, scratch_tags, sweep, tear_down
+from tablekeep.engine.drills.scratch import scratch_name, sweep, tear_down
+from tablekeep.engine.drills.table_page import drill_page
 from tablekeep.engine.errors import IntegrityError, TablekeepError
 from tablekeep.engine.names import check_table_name, parse_s3
 from tablekeep.engine.prices import Prices, load_prices

@@ -1,43 +1,54 @@
-"""A drill as a page for people: no script, no outside file, prints on one or two sheets."""
+"""A drill as a page for people: no script, no outside file, prints on one or two sheets. Whatever was drilled, it is this page."""
 
 import html
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from importlib.resources import files
 from string import Template
 from typing import Any
 
-from tablekeep.engine.drills.report import PHASES, DrillReport, fact_text
-from tablekeep.engine.restore.words import attributes_text
+from tablekeep.engine.drills.report import fact_text
 
 WIDTH, HEIGHT = 720, 220
-COLOURS = {
-    "find": "#7b8794", "verify": "#9fb3c8", "create": "#829ab1", "stage": "#5a7d9a",
-    "load": "#2f6f4f", "indexes": "#5b8c5a", "proof": "#b8860b",
-    "settings": "#8d6a9f",
-}  # fmt: skip
 
 
-def drill_page(report: DrillReport, before: list[dict[str, Any]]) -> str:
-    """The page.
+@dataclass(frozen=True)
+class PageView:
+    """What the page shows. Texts are escaped here; `facts` and `sections` are HTML, made with `escaped`.
 
-    :param before: the drills before this one, see `report.history`.
+    :ivar phases: seconds by phase, in their order. :ivar colours: of the phases. :ivar drills: this one last, those before it, see
+        `report.history`. :ivar facts: (name, HTML). :ivar sections: (title, HTML); those without HTML are left out.
     """
+
+    title: str
+    headline: str
+    passed: bool
+    facts: Sequence[tuple[str, str]]
+    problems: Sequence[str]
+    phases: Mapping[str, float]
+    colours: Mapping[str, str]
+    drills: list[dict[str, Any]]
+    sections: Sequence[tuple[str, str]]
+
+
+def render(view: PageView) -> str:
+    """The page."""
     template = Template(files("tablekeep").joinpath("drill.html").read_text())
     return template.substitute(
-        title=_(f"Restore drill of {report.table}, {report.started[:10]}"),
-        verdict="passed" if report.passed else "failed",
-        headline=_(_headline(report)),
-        facts="".join(f"<tr><th>{_(name)}</th><td>{value}</td></tr>" for name, value in _facts(report)),
-        problems=_list("What is wrong", report.problems),
-        phases=phase_picture(report),
-        legend="".join(_legend(report)),
-        history=history_picture([*before, _now(report)]),
-        settings=_settings(report),
-        differing=_differing(report),
-        checks=_checks(report),
+        title=escaped(view.title),
+        verdict="passed" if view.passed else "failed",
+        headline=escaped(view.headline),
+        facts="".join(f"<tr><th>{escaped(name)}</th><td>{value}</td></tr>" for name, value in view.facts),
+        problems=_problems(view.problems),
+        phases=_phase_picture(view),
+        legend="".join(_legend(view)),
+        history=history_picture(view.drills),
+        sections="".join(f"<h2>{escaped(title)}</h2>{content}" for title, content in view.sections if content),
     )
 
 
-def _(text: object) -> str:
+def escaped(text: object) -> str:
+    """Text as HTML."""
     return html.escape(str(text))
 
 
@@ -54,37 +65,8 @@ def seconds_text(seconds: float) -> str:
     return f"{hours // 24} d {hours % 24} h" if hours % 24 else f"{hours // 24} d"
 
 
-def _headline(report: DrillReport) -> str:
-    if not report.proved:
-        return "The backup could NOT be proved restorable. Look into it today."
-    if report.passed:
-        what = "A sample of the backup" if report.selection else "The backup"
-        return f"{what} was restored in {seconds_text(report.rto_seconds)}, and every one of {report.items:,} items came back exactly."
-    return f"The backup is restorable: all {report.items:,} items that were restored came back exactly. But the drill did not pass."
-
-
-def _facts(report: DrillReport) -> list[tuple[str, str]]:
-    promised = report.objectives
-    return [
-        ("Table", _(report.table)),
-        ("Backup", f"as of {_(report.as_of)}, {_(report.chosen)}<br><code>{_(report.backup)}</code>"),
-        ("Restored", f"{report.items:,} of {report.all_items:,} items: {_(report.scope)}"),
-        (
-            "Time to restore (RTO)",
-            _measured(report.rto_seconds, None if report.selection else promised.get("rto_seconds")),
-        ),
-        (
-            f"At today's {report.today_items:,} items",
-            f"{_measured(report.predicted_seconds, promised.get('rto_seconds'))}, reckoned from this drill",
-        ),
-        ("Data that would be lost (RPO)", _measured(report.rpo_seconds, promised.get("rpo_seconds"))),
-        ("Proof", f"content hash <code>{_(report.content_hash)}</code>" if report.proved else "<strong>none</strong>"),
-        ("Left behind", "nothing" if report.torn_down else f"<strong>{_(report.scratch_table)}</strong>"),
-        ("Drill", f"began {_(report.started)}, took {seconds_text(report.seconds)}"),
-    ]
-
-
-def _measured(seconds: float, limit: float | None) -> str:
+def measured(seconds: float, limit: float | None) -> str:
+    """A duration beside its objective, as HTML."""
     text = seconds_text(seconds) if seconds else "not measured"
     if limit is None:
         return f"{text} (no objective)"
@@ -92,16 +74,16 @@ def _measured(seconds: float, limit: float | None) -> str:
     return f"{text}, {word} the objective of {seconds_text(limit)}"
 
 
-def phase_picture(report: DrillReport) -> str:
+def _phase_picture(view: PageView) -> str:
     """The phases as one bar, to scale."""
-    phases = [(name, report.phases[name]) for name in PHASES if report.phases.get(name)]
+    phases = [(name, seconds) for name, seconds in view.phases.items() if seconds]
     whole = sum(seconds for _name, seconds in phases)
     if not whole:
         return "<p>Nothing was restored.</p>"
     pieces, at = [], 0.0
     for name, seconds in phases:
         width = seconds / whole * WIDTH
-        box = f'x="{at:.1f}" y="0" width="{max(width, 0.5):.1f}" height="34" fill="{COLOURS[name]}"'
+        box = f'x="{at:.1f}" y="0" width="{max(width, 0.5):.1f}" height="34" fill="{view.colours[name]}"'
         pieces.append(f"<rect {box}><title>{name}: {seconds_text(seconds)}</title></rect>")
         if width > 70:
             pieces.append(f'<text x="{at + width / 2:.1f}" y="22" text-anchor="middle" fill="#fff">{name}</text>')
@@ -109,18 +91,11 @@ def phase_picture(report: DrillReport) -> str:
     return f'<svg viewBox="0 0 {WIDTH} 34" role="img" aria-label="Phases of the restore">{"".join(pieces)}</svg>'
 
 
-def _legend(report: DrillReport) -> list[str]:
+def _legend(view: PageView) -> list[str]:
     return [
-        f'<li><span style="background:{COLOURS[name]}"></span>{name} {seconds_text(report.phases[name])}</li>'
-        for name in PHASES if name in report.phases
-    ]  # fmt: skip
-
-
-def _now(report: DrillReport) -> dict[str, Any]:
-    return {
-        "at": report.started, "passed": report.passed, "proved": report.proved, "rto_seconds": report.rto_seconds,
-        "items": report.items, "sample": bool(report.selection), "objective": report.objectives.get("rto_seconds"),
-    }  # fmt: skip
+        f'<li><span style="background:{view.colours[name]}"></span>{name} {seconds_text(seconds)}</li>'
+        for name, seconds in view.phases.items()
+    ]
 
 
 def history_picture(drills: list[dict[str, Any]]) -> str:
@@ -154,18 +129,18 @@ def history_picture(drills: list[dict[str, Any]]) -> str:
             f'<text x="{left + 12}" y="{y - 5:.1f}" fill="#b03a2e">objective {seconds_text(objective)}</text>'
         )
     for (x, y), one in zip(points, drills, strict=True):
-        title = f"<title>{_(one['at'][:16])}: {seconds_text(one['rto_seconds'])}, {one['items']:,} items</title>"
+        title = f"<title>{escaped(one['at'][:16])}: {seconds_text(one['rto_seconds'])}, {one['items']:,} {one.get('unit', 'items')}</title>"
         if one["passed"]:
             pieces.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="4" fill="#2f6f4f">{title}</circle>')
         else:
             cross = f"M{x - 5:.1f} {y - 5:.1f}L{x + 5:.1f} {y + 5:.1f}M{x - 5:.1f} {y + 5:.1f}L{x + 5:.1f} {y - 5:.1f}"
             pieces.append(f'<path d="{cross}" stroke="#b03a2e" stroke-width="3">{title}</path>')
     pieces.append(
-        f'<text x="{points[0][0]:.1f}" y="{HEIGHT - 6}" text-anchor="middle">{_(drills[0]["at"][:10])}</text>'
+        f'<text x="{points[0][0]:.1f}" y="{HEIGHT - 6}" text-anchor="middle">{escaped(drills[0]["at"][:10])}</text>'
     )
     if len(drills) > 1:
         pieces.append(
-            f'<text x="{points[-1][0]:.1f}" y="{HEIGHT - 6}" text-anchor="end">{_(drills[-1]["at"][:10])}</text>'
+            f'<text x="{points[-1][0]:.1f}" y="{HEIGHT - 6}" text-anchor="end">{escaped(drills[-1]["at"][:10])}</text>'
         )
     told = (
         f"<p>The objective of {seconds_text(objective)} lies far above this picture.</p>"
@@ -175,44 +150,34 @@ def history_picture(drills: list[dict[str, Any]]) -> str:
     return f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="Time to restore, drill by drill">{"".join(pieces)}</svg>{told}'
 
 
-def _list(title: str, lines: list[str]) -> str:
-    return (
-        f"<h2>{title}</h2><ul class='problems'>{''.join(f'<li>{_(line)}</li>' for line in lines)}</ul>" if lines else ""
-    )
+def _problems(lines: Sequence[str]) -> str:
+    if not lines:
+        return ""
+    return f"<h2>What is wrong</h2><ul class='problems'>{''.join(f'<li>{escaped(line)}</li>' for line in lines)}</ul>"
 
 
-def _settings(report: DrillReport) -> str:
-    if not report.settings:
-        return (
-            "<p>Keys, indexes, projections, billing, class, encryption and stream are as in the backup.</p>"
-            if report.proved
-            else ""
-        )
+def settings_table(settings: Sequence[Mapping[str, Any]], source: str, scratch: str) -> str:
+    """Settings that differ: `{"name", "expected", "actual", "told"}`; `told` ones a drill leaves out on purpose.
+
+    :param source, scratch: headings of the two sides.
+    """
+    if not settings:
+        return ""
     rows = "".join(
-        f"<tr><th>{_(one['name'])}</th><td>{_(fact_text(one['expected']))}</td><td>{_(fact_text(one['actual']))}</td>"
+        f"<tr><th>{escaped(one['name'])}</th><td>{escaped(fact_text(one['expected']))}</td><td>{escaped(fact_text(one['actual']))}</td>"
         f"<td>{'left out in drills' if one['told'] else '<strong>DIFFERS</strong>'}</td></tr>"
-        for one in report.settings
+        for one in settings
     )  # fmt: skip
-    return f"<table><tr><th>Setting</th><th>Backup</th><th>Scratch table</th><th></th></tr>{rows}</table>"
+    return f"<table><tr><th>Setting</th><th>{source}</th><th>{scratch}</th><th></th></tr>{rows}</table>"
 
 
-def _differing(report: DrillReport) -> str:
-    if not report.differing:
+def checks_table(checks: Sequence[Mapping[str, Any]]) -> str:
+    """The team's own checks: `{"name", "passed", "why"}`."""
+    if not checks:
         return ""
-    rows = "".join(
-        f"<tr><td><code>{_(one['key'])}</code></td><td>{_(one['state'])}</td><td>{_(attributes_text(one))}</td></tr>"
-        for one in report.differing
-    )
-    head = "<tr><th>Key (SHA-256)</th><th></th><th>Attributes that differ (type in the backup | in the table)</th></tr>"
-    return f"<h2>Items that differ</h2><table>{head}{rows}</table>"
+    rows = "".join(f"<tr><th>{escaped(one['name'])}</th><td>{_passed(one)}</td></tr>" for one in checks)
+    return f"<table>{rows}</table>"
 
 
-def _checks(report: DrillReport) -> str:
-    if not report.checks:
-        return ""
-    rows = "".join(f"<tr><th>{_(one['name'])}</th><td>{_passed(one)}</td></tr>" for one in report.checks)
-    return f"<h2>Checks of the team</h2><table>{rows}</table>"
-
-
-def _passed(check: dict[str, Any]) -> str:
-    return "passed" if check["passed"] else f"<strong>failed</strong>: {_(check['why'])}"
+def _passed(check: Mapping[str, Any]) -> str:
+    return "passed" if check["passed"] else f"<strong>failed</strong>: {escaped(check['why'])}"

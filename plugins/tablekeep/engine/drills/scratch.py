@@ -1,28 +1,19 @@
 """Scratch tables: named and marked when they are made, removed by what they carry, and by nothing else."""
 
-import hashlib
 import re
 from dataclasses import asdict, dataclass
-from datetime import timedelta
 
 import botocore.exceptions
 
 from tablekeep.engine.clients import SessionClients, error_code, translated
-from tablekeep.engine.clock import Clock, parse_utc, utc_text
+from tablekeep.engine.clock import Clock
+from tablekeep.engine.drills.marks import PREFIX, dead, run_part
 from tablekeep.engine.dynamodb.tables import (
-    RUN_TAG,
     CreatedTable,
     delete_table_created_by_run,
     find_created_table,
     table_tags,
 )
-
-PREFIX = "tablekeep-drill-"
-"""Every scratch table's name begins so; no other table is ever deleted."""
-DRILL_TAG = "tablekeep:drill"
-UNTIL_TAG = "tablekeep:drill-until"
-"""After this time a scratch table belongs to nobody: its run is dead."""
-LIVES = timedelta(hours=24)
 
 
 @dataclass(frozen=True)
@@ -40,12 +31,7 @@ class Swept:
 
 def scratch_name(table: str, run: str) -> str:
     """One name for a run's tries: a second one meets what the first left."""
-    return f"{PREFIX}{re.sub('[^A-Za-z0-9_.-]', '-', table)[:200]}-{hashlib.sha256(run.encode()).hexdigest()[:12]}"
-
-
-def scratch_tags(run: str, clock: Clock) -> dict[str, str]:
-    """The marks, beside `tablekeep:run`, which `create_table` sets."""
-    return {DRILL_TAG: hashlib.sha256(run.encode()).hexdigest()[:32], UNTIL_TAG: utc_text(clock.now() + LIVES)}
+    return f"{PREFIX}{re.sub('[^A-Za-z0-9_.-]', '-', table)[:200]}-{run_part(run)}"
 
 
 def tear_down(clients: SessionClients, name: str, run: str, clock: Clock) -> bool:
@@ -87,14 +73,8 @@ def _dead(clients: SessionClients, name: str, clock: Clock) -> tuple[CreatedTabl
         if error_code(error) == "ResourceNotFoundException":
             return None
         raise
-    run, until = tags.get(RUN_TAG), tags.get(UNTIL_TAG)
-    if not run or not until or tags.get(DRILL_TAG) != hashlib.sha256(run.encode()).hexdigest()[:32]:
+    if (marks := dead(name, tags, clock)) is None:
         return None
-    try:
-        over = parse_utc(until) < clock.now()
-    except ValueError:
-        return None
-    if not over:
-        return None
+    run, until = marks
     where = database.meta.region_name
     return CreatedTable(name, str(described.get("TableId", "")), str(described["TableArn"]), where, run), until

@@ -10,9 +10,9 @@ from tablekeep.engine.clients import SessionClients, error_code, translate, tran
 from tablekeep.engine.clock import Clock
 from tablekeep.engine.dynamodb.settings import TableSettings
 from tablekeep.engine.errors import BadInputError, PermanentError, TransientError
+from tablekeep.engine.marks import RUN_TAG
 from tablekeep.engine.progress import NoProgress, Progress
 
-RUN_TAG = "tablekeep:run"
 CREATION_TAG = "tablekeep:creation"
 """A random token of each creation: tells our own table from another's when the answer to CreateTable was lost."""
 

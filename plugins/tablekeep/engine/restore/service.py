@@ -10,9 +10,10 @@ import botocore.exceptions
 from tablekeep.engine.backups.store import Store
 from tablekeep.engine.clients import SessionClients, error_code, translate, translated
 from tablekeep.engine.clock import Clock
-from tablekeep.engine.dynamodb.tables import CREATION_TAG, RUN_TAG, CreatedTable, await_active, creation_request
+from tablekeep.engine.dynamodb.tables import CREATION_TAG, CreatedTable, await_active, creation_request
 from tablekeep.engine.errors import BadInputError, IntegrityError
 from tablekeep.engine.items.hashing import ContentHash
+from tablekeep.engine.marks import RUN_TAG
 from tablekeep.engine.progress import Progress
 from tablekeep.engine.restore.plan import Prepared
 from tablekeep.engine.restore.state import Loaded
