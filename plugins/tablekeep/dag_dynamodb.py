@@ -185,10 +185,10 @@ def _copy(pipeline: DynamoDBPipeline, copy: Copy) -> DAG:
                 database=copy.database, glue_conn_id=copy.aws_conn_id, glue_region_name=copy.region, **common
             )
         elif isinstance(copy, PostgresCopy):
-            ParquetToPostgresOperator(conn_id=copy.conn_id, mode=copy.mode, **common)
+            ParquetToPostgresOperator(conn_id=copy.conn_id, **_loaded(copy), **common)
         else:
             ParquetToRedshiftOperator(
-                mode=copy.mode,
+                **_loaded(copy),
                 database=copy.database,
                 iam_role=copy.iam_role,
                 workgroup=copy.workgroup,
@@ -200,6 +200,11 @@ def _copy(pipeline: DynamoDBPipeline, copy: Copy) -> DAG:
                 **common,
             )
     return dag
+
+
+def _loaded(copy: PostgresCopy | RedshiftCopy) -> dict[str, Any]:
+    """How rows are loaded."""
+    return {"mode": copy.mode, "mapping": copy.mapping.as_yaml() if copy.mapping else None}
 
 
 def _verify(pipeline: DynamoDBPipeline) -> DAG:

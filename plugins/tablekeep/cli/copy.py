@@ -6,9 +6,11 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 from tablekeep.cli.command import DONE, UNVERIFIED, Context, Outcome
 from tablekeep.cli.connections import add_connection_option
 from tablekeep.cli.output import print_pairs
+from tablekeep.cli.plan_copy import add_mapping_option, mapping_of
 from tablekeep.engine.connections import postgres_conninfo, resolve_connection
 from tablekeep.engine.copies.athena import AthenaTarget, register_backup
 from tablekeep.engine.copies.copy import copy_backup
+from tablekeep.engine.copies.modes import parse_mode
 from tablekeep.engine.copies.postgres import PostgresTarget
 from tablekeep.engine.copies.redshift import RedshiftTarget
 from tablekeep.engine.copies.target import Target
@@ -31,6 +33,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "--into", required=True, metavar="TABLE", help="schema.table, in Athena table; made when it does not exist"
     )
     parser.add_argument("--mode", default="replace", help="replace: the table holds exactly the backup (default)")
+    add_mapping_option(parser)
     parser.add_argument("--iam-role", metavar="ARN", help="the role with which Redshift reads from S3")
     parser.add_argument("--allow-older", action="store_true", help="put this backup over a newer one")
     parser.add_argument(
@@ -45,7 +48,8 @@ def run(args: argparse.Namespace, context: Context) -> Outcome:
         return _athena(args, context)
     report = copy_backup(
         clients=context.clients, clock=context.clock, progress=context.progress, backup=args.backup, target=_target(args, context),
-        mode=args.mode, allow_older=args.allow_older, adopt=args.adopt, actor=context.actor, run=context.run, owner=args.bucket_owner,
+        mode=parse_mode(args.mode), mapping=mapping_of(args), allow_older=args.allow_older, adopt=args.adopt, actor=context.actor,
+        run=context.run, owner=args.bucket_owner,
     )  # fmt: skip
     return Outcome(DONE if report.verified else UNVERIFIED, report.as_dict())
 

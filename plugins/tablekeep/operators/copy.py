@@ -12,7 +12,9 @@ class _ParquetToDatabaseOperator(TablekeepOperator):
     """Loads the newest verified backup of `table` under `to`; the ledger in the database decides whether it is newer.
 
     :param table: the DynamoDB table. :param to: the root of its backups. :param target_table: `schema.table` in the database.
-    :param mode: `replace`. :param backup: this backup instead, by its manifest's URI.
+    :param mode: `replace`.
+    :param mapping: as under `copies[].mapping`; derived from the backup when not given.
+    :param backup: this backup instead, by its manifest's URI.
     :param allow_older: put it over a newer one. :param adopt: replace, once, a table that others made.
     """
 
@@ -28,6 +30,7 @@ class _ParquetToDatabaseOperator(TablekeepOperator):
         to: str,
         target_table: str,
         mode: str = "replace",
+        mapping: dict[str, Any] | None = None,
         backup: str | None = None,
         allow_older: bool | str = False,
         adopt: bool | str = False,
@@ -39,6 +42,7 @@ class _ParquetToDatabaseOperator(TablekeepOperator):
         self.to = to
         self.target_table = target_table
         self.mode = mode
+        self.mapping = mapping
         self.backup = backup
         self.allow_older = allow_older
         self.adopt = adopt
@@ -50,11 +54,14 @@ class _ParquetToDatabaseOperator(TablekeepOperator):
 
     def execute(self, context: Mapping[str, Any]) -> dict[str, Any]:
         from tablekeep.engine.copies.copy import copy_backup, copy_newest
+        from tablekeep.engine.copies.document import MappingDocument
+        from tablekeep.engine.copies.modes import parse_mode
 
         common = self.engine_arguments(context)
         options = {
-            "target": self.target(), "mode": self.mode, "allow_older": true(self.allow_older), "adopt": true(self.adopt),
-            "owner": self.bucket_owner,
+            "target": self.target(), "mode": parse_mode(self.mode),
+            "mapping": MappingDocument.model_validate(self.mapping) if self.mapping else None,
+            "allow_older": true(self.allow_older), "adopt": true(self.adopt), "owner": self.bucket_owner,
         }  # fmt: skip
         if self.backup:
             report = copy_backup(backup=self.backup, **options, **common)

@@ -35,10 +35,11 @@ class Chain:
     @property
     def next_from(self) -> datetime:
         """When the next increment has to begin, at the latest."""
-        return self.increments[-1].as_of if self.increments else _begin_after(self.full)
+        return self.increments[-1].as_of if self.increments else begin_after(self.full)
 
 
-def _begin_after(full: Manifest) -> datetime:
+def begin_after(full: Manifest) -> datetime:
+    """When the first increment after a full set has to begin, at the latest."""
     if full.engine == "merge":  # it ends where its last increment does, to the write
         return full.as_of
     return full.consistent[0] - CUT
@@ -54,13 +55,13 @@ def chain(sets: Iterable[Manifest], *, table_id: str, until: datetime | None = N
     full = max((one for one in mine if one.window is None), key=lambda one: (one.as_of, one.finished), default=None)
     if full is None:
         return None
-    found, edge = list[Manifest](), _begin_after(full)
+    found, edge = list[Manifest](), begin_after(full)
     left = sorted((one for one in mine if one.window and one.as_of > edge), key=lambda one: one.as_of)
     while reachable := [one for one in left if one.window and one.window.since <= edge < one.as_of]:
         found.append(reachable[-1])  # the one that reaches farthest
         edge = found[-1].as_of
     if found and edge < full.consistent[1]:  # some items of the full set are newer than where these end
-        found, edge = [], _begin_after(full)
+        found, edge = [], begin_after(full)
     _check_links(found, mine)
     later = [one.window.since for one in left if one.window and one.window.since > edge]
     return Chain(full, tuple(found), (edge, min(later)) if later else None)

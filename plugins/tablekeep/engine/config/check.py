@@ -3,9 +3,10 @@
 import difflib
 import functools
 from pathlib import Path
-from typing import Any, get_args, get_origin
+from typing import Any, TypeVar, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from tablekeep.engine.config.base import Pipeline
@@ -14,6 +15,8 @@ from tablekeep.engine.config.model import NOT_BUILT, NOT_BUILT_VALUES
 from tablekeep.engine.config.problems import Problem
 from tablekeep.engine.config.yaml_reader import Document, Path_, dotted
 
+M = TypeVar("M", bound=BaseModel)
+
 
 def check_pipeline(data: dict[str, Any], document: Document, file: Path) -> tuple[Pipeline | None, list[Problem]]:
     """Validates filled-in data by its kind; of an unknown kind nothing else can be said.
@@ -21,12 +24,7 @@ def check_pipeline(data: dict[str, Any], document: Document, file: Path) -> tupl
     :param document: knows where the values stood. :param file: named where it does not.
     """
     problems: list[Problem] = []
-
-    def add(path: Path_, rule: str, example: str = "") -> None:
-        mark = document.mark(path)
-        # a missing key has no place of its own: the line of what should hold it
-        problems.append(Problem(mark.file if mark else file, mark.line if mark else None, dotted(path), rule, example))
-
+    add = _adder(problems, document, file)
     kind = data.get("kind", DEFAULT_KIND)
     model = kinds().get(kind) if isinstance(kind, str) else None
     if model is None:
@@ -35,17 +33,38 @@ def check_pipeline(data: dict[str, Any], document: Document, file: Path) -> tupl
         add(("kind",), f"it must be {', '.join(most)} or {last}", f"kind: {close[0] if close else DEFAULT_KIND}")
         return None, problems
     data = _without_unbuilt(data, (), add)
+    pipeline, found = check_model(model, data, document, file)
+    return (None, _once([*problems, *found])) if problems else (pipeline, found)
+
+
+def check_model(
+    model: type[M], data: dict[str, Any], document: Document, file: Path, top: Path_ = ()
+) -> tuple[M | None, list[Problem]]:
+    """Validates data by a model.
+
+    :param top: where in the document the data stood.
+    """
+    problems: list[Problem] = []
+    add = _adder(problems, document, file)
     try:
-        pipeline = model.model_validate(data)
+        return model.model_validate(data), []
     except ValidationError as error:
         for detail in error.errors(include_url=False, include_context=True):
             path = _path(detail["loc"], data, _discriminators(model))
             if (detail.get("ctx") or {}).get("tag") == "__unbuilt__":
                 continue
             rule, example = _words(detail, path, model)
-            add(path, rule, example)
-        return None, _once(problems)
-    return (None, problems) if problems else (pipeline, [])
+            add((*top, *path), rule, example)
+    return None, _once(problems)
+
+
+def _adder(problems: list[Problem], document: Document, file: Path) -> Any:
+    def add(path: Path_, rule: str, example: str = "") -> None:
+        mark = document.mark(path)
+        # a missing key has no place of its own: the line of what should hold it
+        problems.append(Problem(mark.file if mark else file, mark.line if mark else None, dotted(path), rule, example))
+
+    return add
 
 
 def _without_unbuilt(value: Any, path: Path_, add: Any) -> Any:
@@ -122,10 +141,15 @@ def _models(path: Path_, top: type[BaseModel]) -> list[type[BaseModel]]:
             continue
         found: list[type[BaseModel]] = []
         for model in models:
-            if part in model.model_fields:
-                found += _inner(model.model_fields[part].annotation)
+            if part in _fields(model):
+                found += _inner(_fields(model)[part].annotation)
         models = found
     return models
+
+
+def _fields(model: type[BaseModel]) -> dict[str, FieldInfo]:
+    """A model's fields by the keys that stand in files."""
+    return {field.alias or name: field for name, field in model.model_fields.items()}
 
 
 def _inner(annotation: Any) -> list[type[BaseModel]]:
@@ -142,7 +166,7 @@ def _example(path: Path_, top: type[BaseModel]) -> str:
     if not names:
         return ""
     for model in _models(path[:-1] if isinstance(path[-1], str) else path[:-2], top):
-        field = model.model_fields.get(names[-1])
+        field = _fields(model).get(names[-1])
         found = _first_example(field.examples if field else None, field.annotation if field else None, field)
         if found is not None:
             return f"{names[-1]}: {_yaml(found)}"
@@ -175,7 +199,7 @@ def _words(detail: ErrorDetails, path: Path_, top: type[BaseModel]) -> tuple[str
     kind, context = detail["type"], detail.get("ctx") or {}
     example = _example(path, top)
     if kind == "extra_forbidden":
-        known = sorted({name for model in _models(path[:-1], top) for name in model.model_fields})
+        known = sorted({name for model in _models(path[:-1], top) for name in _fields(model)})
         close = difflib.get_close_matches(str(path[-1]), known, n=1)
         hint = f"; did you mean {close[0]}?" if close else ""
         return f"this key is not known{hint} (known here: {', '.join(known)})", ""

@@ -21,6 +21,7 @@ from tablekeep.engine.config.values import (
     SqlTable,
     Timezone,
 )
+from tablekeep.engine.copies.document import MappingDocument
 
 NOT_BUILT = {
     "replicate": "replication is not built yet",
@@ -145,6 +146,8 @@ class _Copy(Model):
     """replace: the table holds exactly the backup."""
     table: SqlTable
     """schema.table; made when it does not exist. A table that others made is never replaced."""
+    mapping: MappingDocument | None = None
+    """Which attribute becomes which column; without it all is derived from the backup's census."""
 
 
 class PostgresCopy(_Copy):

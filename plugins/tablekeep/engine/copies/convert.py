@@ -1,164 +1,368 @@
-"""Batches of a set → batches of the target's columns, and what must hold in the target afterwards.
+"""Batches of a set → batches of the target's tables, and what must hold in the target afterwards.
 
-A column is read through `_rest`, never without it. A value of another type is put in its column where the SQL type holds
-it exactly: a number as its text in a text column, any value but NULL in a JSON column. It stays in the target's `_rest`
-too, with its type, unless the column alone tells that type (JSON's own string, number, boolean, object, array).
-So nothing is lost, and one can ask `_rest` which values are not of their column's type.
+A column is read through `_rest`, never without it. A value of another type is put in its column where the SQL type holds it exactly: a
+number as its text in a text column, any value but NULL in a JSON column. It stays in the target's `_rest` too, with its type, unless the
+column alone tells that type. What no column holds stands in `_rest`, where the mapping has one: so nothing is lost, and one can ask
+`_rest` which values are not of their column's type.
 """
 
-import base64
-import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from decimal import Decimal
 from typing import Any
 
-import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from tablekeep.engine.backups.manifest import Manifest
 from tablekeep.engine.backups.parts import part_batches
 from tablekeep.engine.backups.sets import BackupSet
-from tablekeep.engine.copies.mapping import Mapping, SqlColumn
+from tablekeep.engine.copies.cells import NUL, Misfit, cell_of, has_nul, tells_type, too_long
+from tablekeep.engine.copies.columns import take_column
+from tablekeep.engine.copies.keys import KeySum, key_texts
+from tablekeep.engine.copies.mapping import ChildTable, Mapping, SqlColumn
+from tablekeep.engine.copies.members import child_arrays, member_rows
+from tablekeep.engine.copies.nested import look_up, take_out
+from tablekeep.engine.copies.rest import RestWriter
 from tablekeep.engine.errors import BadInputError, IntegrityError
-from tablekeep.engine.items.canonical import canonical_number, decode_json, encode_canonical
-from tablekeep.engine.items.layout import REST
+from tablekeep.engine.items.canonical import canonical_key, decode_json, parse_item
+from tablekeep.engine.items.changes import DELETE
+from tablekeep.engine.items.decode import column_contents, decode
+from tablekeep.engine.items.hashing import key_hash
+from tablekeep.engine.items.layout import CHANGE, REST, Column, Layout
 from tablekeep.engine.progress import Progress
 
 BATCH_BYTES = 8 * 1024 * 1024
 """Canonical bytes of the items that are converted at a time."""
-_ESCAPED_NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
-_TOLD = {"S", "N", "BOOL", "M"}
-"""Types that a JSON value tells by itself."""
+NAMED = 10_000
+"""Misfits that are kept with their key's hash; beyond them they are counted only."""
+Item = dict[str, dict[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Reject:
+    """A value that does not fit: which item's (SHA-256 of its canonical key), which column's, and why. Never the value."""
+
+    key: str
+    column: str
+    reason: str
+
+
+@dataclass(slots=True)
+class Converted:
+    """One batch.
+
+    :ivar arrays: of the mapping's columns, in their order. :ivar children: for each child table the arrays of its columns.
+    :ivar changes: of a set of changes `put` or `delete` by row, else None; a deleted item has its key's columns only.
+    """
+
+    arrays: list[Any]
+    children: list[list[Any]] = field(default_factory=list)
+    changes: Any = None
 
 
 @dataclass
 class Sent:
-    """What was converted so far, by SQL column: what a target must hold after the load.
+    """What was converted so far: what a target must hold after the load.
 
-    :ivar nulls: rows that are NULL. :ivar shown: values that came out of the set's `_rest` into their column.
-    :ivar nul: values with the character U+0000. :ivar long: values with more bytes than the column takes.
+    :ivar nulls: by column, rows that are NULL. :ivar keys: the key set's sum. :ivar members: rows of each child table, by its suffix.
+    :ivar shown: values of another type that their column shows, by column. :ivar kept: values that their column cannot hold, and that
+        `_rest` does. :ivar misfits: those that count, by column and reason. :ivar rejects: the first of them, one by one.
+    :ivar deletes: rows of a set of changes that are deletions.
     """
 
     rows: int = 0
     nulls: dict[str, int] = field(default_factory=dict)
+    keys: KeySum = field(default_factory=KeySum)
+    members: dict[str, int] = field(default_factory=dict)
     shown: dict[str, int] = field(default_factory=dict)
-    nul: dict[str, int] = field(default_factory=dict)
-    long: dict[str, int] = field(default_factory=dict)
+    kept: dict[str, int] = field(default_factory=dict)
+    misfits: dict[tuple[str, str], int] = field(default_factory=dict)
+    rejects: list[Reject] = field(default_factory=list)
+    deletes: int = 0
 
     @property
-    def loadable(self) -> bool:
-        """Whether the database can take all values until now."""
-        return not (self.nul or self.long)
+    def rejected(self) -> int:
+        return sum(self.misfits.values())
+
+
+class RejectedError(BadInputError):
+    """More values do not fit than the mapping allows.
+
+    :ivar rejects: for the reject table.
+    """
+
+    def __init__(self, what: str, why: str, todo: str, rejects: Sequence[Reject] = ()) -> None:
+        super().__init__(what, why, todo)
+        self.rejects = rejects
+
+
+@dataclass(slots=True)
+class _Work:
+    """A batch while it is converted.
+
+    :ivar items: by row what lies in the set's `_rest`, and what its column cannot hold; what a column tells is taken out.
+    :ivar hard: misfits that count: row, column, reason.
+    """
+
+    batch: Any
+    items: dict[int, Item]
+    hard: list[tuple[int, str, str]] = field(default_factory=list)
 
 
 class Converter:
     """Converts the batches of one set in their order; keeps the counts. Not shared between threads."""
 
-    def __init__(self, mapping: Mapping) -> None:
-        self.mapping = mapping
-        self.sent = Sent(nulls={column.name: 0 for column in mapping.columns})
-        self._by_attribute = {
-            column.source.attribute: number for number, column in enumerate(mapping.columns) if column.source
-        }
+    def __init__(self, mapping: Mapping, manifest: Manifest) -> None:
+        self.mapping, self.manifest, self._layout = mapping, manifest, manifest.layout
+        self.sent = Sent(
+            nulls={column.name: 0 for column in mapping.columns},
+            members={child.suffix: 0 for child in mapping.children},
+        )
+        self._lost: dict[str, int] = {}  # values of a set's column that the target's does not hold
+        self._whole = [column for column in mapping.columns if column.path is not None and len(column.path) == 1]
+        self._paths: dict[str, list[SqlColumn]] = {}
+        for column in mapping.columns:
+            if column.path is not None and len(column.path) > 1:
+                self._paths.setdefault(str(column.path[0]), []).append(column)
+        self._mapped = {column.attribute for column in self._whole}
+        self._rest = RestWriter(mapping, self._layout) if mapping.rest is not None else None
+        self._soft = self._rest is not None and mapping.document.misfits_to == "rest"
 
-    def batches(self, opened: BackupSet, progress: Progress) -> Iterator[list[Any]]:
-        """The Arrow arrays of all parts, in the mapping's order, a few thousand rows at a time.
+    @property
+    def loadable(self) -> bool:
+        """Whether the mapping allows all values until now."""
+        return self.sent.rejected <= self.mapping.document.misfits.most
 
-        Once a value is found that the database cannot take, nothing more is given and the rest is only counted: call
-        `check` afterwards.
+    def batches(self, opened: BackupSet, progress: Progress) -> Iterator[Converted]:
+        """All parts, a few thousand rows at a time.
 
-        :raises IntegrityError: for a damaged part.
+        Once there are more misfits than the mapping allows, nothing more is given and the rest is only counted: call `check`
+        afterwards.
+
+        :raises BadInputError: for a key that its column cannot hold. :raises IntegrityError: for a damaged part.
         """
         for part in opened.manifest.parts:
             rows = max(16, min(4096, BATCH_BYTES * part.rows // max(1, part.raw_bytes)))
             for batch, _ in part_batches(opened.store, opened.manifest, part, rows=rows):
-                arrays = self.convert(batch)
+                converted = self.convert(batch)
                 progress.advance(batch.num_rows)
-                if self.sent.loadable:
-                    yield arrays
+                if self.loadable:
+                    yield converted
 
-    def convert(self, batch: Any) -> list[Any]:
+    def convert(self, batch: Any) -> Converted:
         """One batch as Arrow arrays of the mapping's types."""
-        rest: list[str | None] = batch.column(REST).storage.to_pylist()
-        patches = self._take_from_rest(rest)
-        arrays = []
-        for number, column in enumerate(self.mapping.columns):
-            if column.source is None:
-                array = pa.array(rest, pa.string())
-            else:
-                array = _plain_array(column, batch.column(column.source.column))
-                if patches.get(number):
-                    cells = array.to_pylist()
-                    for row, cell in patches[number].items():
-                        cells[row] = cell
-                    array = pa.array(cells, column.arrow)
-            self._count(column, array)
-            arrays.append(array)
-        self.sent.rows += batch.num_rows
-        return arrays
+        mapping, sent = self.mapping, self.sent
+        work = _Work(batch, _rest_items(batch))
+        cells: dict[str, Any] = {}
+        for attribute, columns in self._paths.items():
+            cells |= self._nested(attribute, columns, work)
+        for column in self._whole:
+            cells[column.name] = self._column(column, work)
+        key_columns = [column for column in mapping.columns if column.key]
+        key = [cells[column.name] for column in key_columns]
+        self._check_key(key_columns, key)
+        children = [self._child(child, work, key) for child in mapping.children]
+        if self._rest is not None and mapping.rest is not None:
+            texts, left = self._rest.texts(batch, work.items)
+            work.hard += left
+            cells[mapping.rest.name] = pa.array(texts, pa.string())
+        if mapping.stamp is not None:
+            cells[mapping.stamp.name] = pa.repeat(pa.scalar(self.manifest.backup_id), batch.num_rows)
+        self._count_misfits(work)
+        arrays = [cells[column.name] for column in mapping.columns]
+        for column, array in zip(mapping.columns, arrays, strict=True):
+            sent.nulls[column.name] += array.null_count
+        sent.rows += batch.num_rows
+        sent.keys.add(key_texts(key_columns, key))
+        changes = batch.column(CHANGE) if self._layout.changes else None
+        if changes is not None:
+            sent.deletes += pc.sum(pc.equal(changes, DELETE)).as_py() or 0
+        return Converted(arrays, children, changes)
 
-    def _take_from_rest(self, rest: list[str | None]) -> dict[int, dict[int, str]]:
-        """What the columns can hold of `_rest`: by column number and row. Takes out of `rest` what its column tells."""
-        patches: dict[int, dict[int, str]] = {}
-        for row, text in enumerate(rest):
-            if text is None:
+    def _check_key(self, columns: list[SqlColumn], arrays: list[Any]) -> None:
+        for column, array in zip(columns, arrays, strict=True):
+            if array.null_count:
+                raise BadInputError(
+                    f"copying {self.manifest.uri}",
+                    f"the column {column.name!r} ({column.sql_type}) cannot hold every key",
+                    "give it a type that does; the target was left as it was",
+                )
+
+    def _column(self, column: SqlColumn, work: _Work) -> Any:
+        """The cells of a column that holds an attribute whole: from the set's `_rest`, and from its own column."""
+        home = self._layout.column_of(str(column.attribute))
+        patches = self._from_rest(column, home, work)
+        if home is None:
+            array = pa.nulls(work.batch.num_rows, column.arrow)
+        else:
+            given = work.batch.column(home.column)
+            array = take_column(column, home, given)
+            array = (
+                self._one_by_one(column, home, given, work)
+                if array is None
+                else self._within(column, home, array, work)
+            )
+        return _patched(array, patches, column)
+
+    def _from_rest(self, column: SqlColumn, home: Column | None, work: _Work) -> dict[int, Any]:
+        patches: dict[int, Any] = {}
+        attribute, kind_at_home = str(column.attribute), home.type if home is not None else None
+        for row, item in work.items.items():
+            value = item.get(attribute)
+            if value is None or "NULL" in value:
                 continue
-            attributes = decode_json(text.encode())
-            for name in list(attributes):
-                number = self._by_attribute.get(name)
-                if number is None:
-                    continue
-                column = self.mapping.columns[number]
-                ((kind, content),) = attributes[name].items()
-                cell, told = _shown(column, kind, content)
-                if cell is None:
-                    continue
-                patches.setdefault(number, {})[row] = cell
-                self.sent.shown[column.name] = self.sent.shown.get(column.name, 0) + 1
-                if told:
-                    del attributes[name]
-            rest[row] = encode_canonical(attributes).decode() if attributes else None
+            try:
+                patches[row] = cell_of(column, value, kind_at_home)
+            except Misfit as misfit:
+                self._missed(column, row, misfit.reason, work)
+                continue
+            self.sent.shown[column.name] = self.sent.shown.get(column.name, 0) + 1
+            if tells_type(column, next(iter(value)), kind_at_home):
+                del item[attribute]
         return patches
 
-    def _count(self, column: SqlColumn, array: Any) -> None:
-        self.sent.nulls[column.name] += array.null_count
-        if column.form in ("text", "json", "rest"):
-            found = _with_nul(array, escaped=column.form != "text")
-            if found:
-                self.sent.nul[column.name] = self.sent.nul.get(column.name, 0) + found
-        if column.max_bytes is not None:
-            long = pc.sum(pc.greater(pc.binary_length(array), column.max_bytes)).as_py() or 0
-            if long:
-                self.sent.long[column.name] = self.sent.long.get(column.name, 0) + long
+    def _one_by_one(self, column: SqlColumn, home: Column, array: Any, work: _Work) -> Any:
+        cells = list[Any]()
+        for row, content in enumerate(column_contents(home, array)):
+            cell = None
+            if content is not None:
+                value = _value(home, content)
+                try:
+                    cell = cell_of(column, value, home.type)
+                except Misfit as misfit:
+                    self._lose(column, row, misfit.reason, value, work)
+            cells.append(cell)
+        return pa.array(cells, column.arrow)
 
-    def check(self, manifest: Manifest, table: str) -> Sent:
+    def _within(self, column: SqlColumn, home: Column, array: Any, work: _Work) -> Any:
+        """The cells without those that the database cannot hold, though their type is right."""
+        bad: dict[int, str] = {}
+        if column.form in ("text", "json"):
+            bad |= dict.fromkeys(_nul_rows(array, json=column.form == "json"), NUL)
+        if column.max_bytes is not None and column.form in ("text", "json", "bytes", "number"):
+            long = pc.indices_nonzero(pc.fill_null(pc.greater(pc.binary_length(array), column.max_bytes), False))
+            bad |= dict.fromkeys(long.to_pylist(), too_long(column))
+        if not bad:
+            return array
+        rows = sorted(bad)
+        contents = column_contents(home, work.batch.column(home.column).take(pa.array(rows)))
+        for row, content in zip(rows, contents, strict=True):
+            self._lose(column, row, bad[row], _value(home, content), work)
+        return _patched(array, dict.fromkeys(rows), column)
+
+    def _lose(self, column: SqlColumn, row: int, reason: str, value: dict[str, Any], work: _Work) -> None:
+        """A value of the set's column that the target's does not hold: it goes to `_rest`, where there is one."""
+        if self._rest is not None:
+            work.items.setdefault(row, {})[str(column.attribute)] = value
+        self._lost[column.name] = self._lost.get(column.name, 0) + 1
+        self._missed(column, row, reason, work)
+
+    def _missed(self, column: SqlColumn, row: int, reason: str, work: _Work) -> None:
+        if self._soft:
+            self.sent.kept[column.name] = self.sent.kept.get(column.name, 0) + 1
+        else:
+            work.hard.append((row, column.name, reason))
+
+    def _values(self, attribute: str, work: _Work) -> list[dict[str, Any] | None]:
+        """By row an attribute's typed value, from wherever the set has it."""
+        home = self._layout.column_of(attribute)
+        values: list[dict[str, Any] | None] = [None] * work.batch.num_rows
+        if home is not None:
+            for row, content in enumerate(column_contents(home, work.batch.column(home.column))):
+                if content is not None:
+                    values[row] = _value(home, content)
+        for row, item in work.items.items():
+            if attribute in item:
+                values[row] = item[attribute]
+        return values
+
+    def _nested(self, attribute: str, columns: list[SqlColumn], work: _Work) -> dict[str, Any]:
+        """The cells of paths into one attribute; what they do not hold of it is left for `_rest`."""
+        values = self._values(attribute, work)
+        cells: dict[str, list[Any]] = {column.name: [None] * len(values) for column in columns}
+        keep = self._rest is not None and attribute not in self._mapped
+        for row, value in enumerate(values):
+            if value is None:
+                continue
+            for column in columns:
+                assert column.path is not None
+                found = look_up(value, column.path)
+                if found is None or "NULL" in found:
+                    continue
+                try:
+                    cells[column.name][row] = cell_of(column, found)
+                except Misfit as misfit:
+                    self._missed(column, row, misfit.reason, work)
+                    continue
+                if keep and tells_type(column, next(iter(found)), None):
+                    take_out(value, column.path)
+            if keep:
+                item = work.items.setdefault(row, {})
+                if value in ({"M": {}}, {"L": []}) and any(cells[column.name][row] is not None for column in columns):
+                    item.pop(attribute, None)
+                else:
+                    item[attribute] = value
+        return {column.name: pa.array(cells[column.name], column.arrow) for column in columns}
+
+    def _child(self, child: ChildTable, work: _Work, key: list[Any]) -> list[Any]:
+        attribute = str(child.path[0])
+        values = self._values(attribute, work)
+        missed = dict[int, str]()
+        rows, members = member_rows(child, [v and look_up(v, child.path) for v in values], missed.__setitem__)
+        for row, value in enumerate(values):
+            if row in missed:
+                self._missed(child.member, row, missed[row], work)
+            if self._rest is None or value is None:
+                continue
+            item = work.items.setdefault(row, {})
+            if row in missed or "NULL" in value or len(child.path) > 1 or "L" in value:
+                item[attribute] = value
+            else:
+                item.pop(attribute, None)
+        self.sent.members[child.suffix] += len(rows)
+        return child_arrays(rows, members, key)
+
+    def _count_misfits(self, work: _Work) -> None:
+        if not work.hard:
+            return
+        rows = sorted({row for row, _, _ in work.hard})
+        keys = dict(zip(rows, self._key_hashes(work.batch, rows), strict=True))
+        for row, name, reason in work.hard:
+            self.sent.misfits[name, reason] = self.sent.misfits.get((name, reason), 0) + 1
+            if len(self.sent.rejects) < NAMED:
+                self.sent.rejects.append(Reject(keys[row], name, reason))
+
+    def _key_hashes(self, batch: Any, rows: list[int]) -> list[str]:
+        names = self.manifest.key_names
+        columns = tuple(one for one in self._layout.columns if one.attribute in names)
+        chosen = batch.select([*(one.column for one in columns), REST]).take(pa.array(rows))
+        items = decode(chosen, Layout(self._layout.schema, columns))
+        return [key_hash(canonical_key(parse_item(item), names)) for item in items]
+
+    def check(self, table: str) -> Sent:
         """That everything was converted and can be loaded; before anything is swapped.
 
-        :raises BadInputError: when values cannot be held: names columns and counts, never a value.
+        :raises RejectedError: when more values do not fit than the mapping allows: names columns and counts, never a value.
         :raises IntegrityError: when the counts are not those of the manifest.
         """
-        sent, what = self.sent, f"copying {manifest.uri} to {table}"
-        if not sent.loadable:
-            limits = {column.name: column.max_bytes for column in self.mapping.columns}
-            found = [f"column {name!r}: {count:,} with the character U+0000" for name, count in sent.nul.items()]
-            found += [
-                f"column {name!r}: {count:,} longer than {limits[name]:,} bytes" for name, count in sent.long.items()
-            ]
-            more = f" and {len(found) - 10} more columns" if len(found) > 10 else ""
-            raise BadInputError(
+        sent, what = self.sent, f"copying {self.manifest.uri} to {table}"
+        if not self.loadable:
+            found = [f"{name!r}: {count:,} {reason}" for (name, reason), count in sent.misfits.items()]
+            most = self.mapping.document.misfits.most
+            raise RejectedError(
                 what,
-                "it holds values that the database cannot: " + "; ".join(found[:10]) + more,
-                "change these values in the table and back it up again; the target was left as it was",
+                f"it holds {sent.rejected:,} values that their columns cannot{f', and {most:,} are allowed' if most else ''}: "
+                + "; ".join(found[:10])
+                + (f" and {len(found) - 10} more" if len(found) > 10 else ""),
+                "give the columns wider types, or say in the mapping what becomes of misfits; the target was left as it was",
+                sent.rejects,
             )
-        if sent.rows != manifest.items:
-            raise IntegrityError(what, f"{sent.rows:,} of {manifest.items:,} items were read")
-        for column in self.mapping.columns:
-            if column.source is None:
-                continue
-            figures = manifest.columns[column.source.column]
-            expected = figures.nulls - sent.shown.get(column.name, 0)
+        if sent.rows != self.manifest.items:
+            raise IntegrityError(what, f"{sent.rows:,} of {self.manifest.items:,} items were read")
+        for column in self._whole:
+            home = self._layout.column_of(str(column.attribute))
+            nulls = self.manifest.columns[home.column].nulls if home is not None else sent.rows
+            expected = nulls - sent.shown.get(column.name, 0) + self._lost.get(column.name, 0)
             if sent.nulls[column.name] != expected:
                 raise IntegrityError(
                     what,
@@ -167,7 +371,7 @@ class Converter:
         return sent
 
 
-def differing_counts(sent: Sent, rows: int, nulls: dict[str, int]) -> list[str]:
+def differing_counts(sent: Sent, rows: int, nulls: dict[str, int], keys: KeySum | None = None) -> list[str]:
     """What differs between what was sent and what a staging table holds: one phrase each, empty when nothing does."""
     problems = [] if rows == sent.rows else [f"it has {rows:,} rows, {sent.rows:,} were sent"]
     problems += [
@@ -175,73 +379,34 @@ def differing_counts(sent: Sent, rows: int, nulls: dict[str, int]) -> list[str]:
         for name, expected in sent.nulls.items()
         if nulls.get(name, -1) != expected
     ]
+    if keys is not None and not problems and keys != sent.keys:
+        problems.append("its keys are not those that were sent")
     return problems
 
 
-def _with_nul(array: Any, *, escaped: bool) -> int:
-    """How many texts hold U+0000, which in JSON text stands as an escape."""
-    mask = pc.match_substring(array, "\\u0000" if escaped else "\0")
-    if not (pc.sum(mask).as_py() or 0):
-        return 0
-    found = array.filter(mask, null_selection_behavior="drop").to_pylist()
-    return sum(1 for text in found if _ESCAPED_NUL.search(text)) if escaped else len(found)
+def _rest_items(batch: Any) -> dict[int, Item]:
+    texts = batch.column(REST).storage
+    if texts.null_count == len(texts):
+        return {}
+    return {row: decode_json(text.encode()) for row, text in enumerate(texts.to_pylist()) if text is not None}
 
 
-def _shown(column: SqlColumn, kind: str, content: Any) -> tuple[str | None, bool]:
-    """The cell for a value that missed its column, None where the SQL type cannot hold it, and whether it tells its type."""
-    if column.form == "text":
-        return (content, False) if kind == "N" else (None, False)
-    if column.form != "json" or kind == "NULL" or column.source is None:
-        return None, False
-    cell = encode_canonical(plain_json({kind: content})).decode()
-    # an array in a column of sets reads as a set, so a list there keeps its type in _rest
-    return cell, kind in _TOLD or (kind == "L" and column.source.type in ("M", "L"))
+def _value(home: Column, content: Any) -> dict[str, Any]:
+    return {home.type: decode_json(bytes(content)) if home.type in ("M", "L") else content}
 
 
-def plain_json(value: dict[str, Any]) -> Any:
-    """A typed value as plain JSON; numbers as raw text, so that no digit is lost."""
-    ((kind, content),) = value.items()
-    match kind:
-        case "N":
-            return msgspec.Raw(content.encode())
-        case "NULL":
-            return None
-        case "NS":
-            return [msgspec.Raw(one.encode()) for one in content]
-        case "M":
-            return {name: plain_json(one) for name, one in content.items()}
-        case "L":
-            return [plain_json(one) for one in content]
-        case _:
-            return content  # S and BOOL as they are; B is base64 text already; SS and BS are arrays of text
+def _patched(array: Any, patches: dict[int, Any], column: SqlColumn) -> Any:
+    if not patches:
+        return array
+    mask = [False] * len(array)
+    for row in patches:
+        mask[row] = True
+    cells = pa.array([patches[row] for row in sorted(patches)], column.arrow)
+    return pc.replace_with_mask(array, pa.array(mask), cells)
 
 
-def _plain_array(column: SqlColumn, array: Any) -> Any:
-    """The set's column as the target's, without what lies in `_rest`."""
-    assert column.source is not None
-    if column.form == "json":
-        return pa.array(_documents(column.source.type, array), pa.string())
-    if column.form == "number" and column.source.number == "decimal":
-        texts = [None if one is None else _number_text(one) for one in array.to_pylist()]
-        return pa.array(texts, pa.string())
-    return array
-
-
-def _documents(kind: str, array: Any) -> list[str | None]:
-    """JSON text of sets, lists and maps."""
-    if kind in ("M", "L"):
-        contents = [None if text is None else decode_json(text.encode()) for text in array.storage.to_pylist()]
-    else:
-        contents = [None if one is None else sorted(_member(kind, each) for each in one) for one in array.to_pylist()]
-    return [None if one is None else encode_canonical(plain_json({kind: one})).decode() for one in contents]
-
-
-def _member(kind: str, member: Any) -> str:
-    """One member of a set as text."""
-    if kind == "NS":
-        return _number_text(member)
-    return base64.b64encode(member).decode() if kind == "BS" else str(member)
-
-
-def _number_text(number: int | Decimal | str) -> str:
-    return canonical_number(format(number, "f") if isinstance(number, Decimal) else str(number))
+def _nul_rows(array: Any, *, json: bool) -> list[int]:
+    """Rows of texts that hold U+0000, which in JSON text stands as an escape."""
+    mask = pc.fill_null(pc.match_substring(array, "\\u0000" if json else "\0"), False)
+    rows: list[int] = pc.indices_nonzero(mask).to_pylist()
+    return [row for row in rows if has_nul(array[row].as_py(), json=True)] if json and rows else rows

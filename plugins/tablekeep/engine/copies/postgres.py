@@ -16,12 +16,22 @@ import psycopg.conninfo
 
 from tablekeep.engine.backups.sets import BackupSet
 from tablekeep.engine.clock import Clock
-from tablekeep.engine.copies.convert import Converter, Sent, differing_counts
-from tablekeep.engine.copies.ledger import LEDGER, Load, create_sql, insert_sql, load_of, newest_sql
-from tablekeep.engine.copies.mapping import Mapping, SqlColumn, map_columns
-from tablekeep.engine.copies.names import POSTGRES_BYTES, TableName, parse_table, quoted
+from tablekeep.engine.copies.convert import Converter, Reject, Sent, differing_counts
+from tablekeep.engine.copies.dialects import POSTGRES_BYTES, Dialect
+from tablekeep.engine.copies.ledger import (
+    LEDGER,
+    Load,
+    create_sql,
+    insert_sql,
+    load_of,
+    newest_sql,
+    placeholders,
+)
+from tablekeep.engine.copies.mapping import Mapping, SqlColumn
+from tablekeep.engine.copies.modes import ModeName
+from tablekeep.engine.copies.names import TableName, parse_table, quoted
 from tablekeep.engine.copies.postgres_errors import bad_connection, translate_postgres
-from tablekeep.engine.copies.target import Standing
+from tablekeep.engine.copies.target import Loaded, Standing, Work
 from tablekeep.engine.errors import BadInputError, IntegrityError, TransientError
 from tablekeep.engine.progress import Progress
 
@@ -40,7 +50,7 @@ class PostgresTarget:
     """
 
     def __init__(self, conninfo: str | dict[str, Any], table: str) -> None:
-        self._table = parse_table(table, POSTGRES_BYTES)
+        self._table = parse_table(table, "postgres")
         if self._table.table == LEDGER:
             raise BadInputError(f"copying to {self._table}", "this is the ledger itself", "name another table")
         try:
@@ -74,8 +84,13 @@ class PostgresTarget:
         """Whether the address itself holds a password: the command line warns of it."""
         return bool(self._given.get("password") or self._given.get("sslpassword"))
 
-    def mapping(self, opened: BackupSet) -> Mapping:
-        return map_columns(opened.manifest, "postgres")
+    @property
+    def dialect(self) -> Dialect:
+        return "postgres"
+
+    @property
+    def modes(self) -> frozenset[ModeName]:
+        return frozenset({"replace"})
 
     @contextmanager
     def session(self, clock: Clock) -> Iterator["PostgresSession"]:
@@ -90,6 +105,9 @@ class PostgresTarget:
                 yield PostgresSession(connection, self._table, what, clock)
         except psycopg.Error as error:
             raise translate_postgres(error, what) from None
+
+    def keep_rejects(self, backup_id: str, rejects: tuple[Reject, ...], clock: Clock) -> None:
+        raise NotImplementedError
 
 
 class PostgresSession:
@@ -139,7 +157,11 @@ class PostgresSession:
     def rows(self) -> int:
         return int(self._one(f"SELECT count(*) FROM {self._table.sql}")[0])  # noqa: S608  quoted
 
-    def load(self, opened: BackupSet, mapping: Mapping, load: Load, *, progress: Progress) -> Sent:
+    def loaded(self, backup_id: str) -> Load | None:
+        raise NotImplementedError
+
+    def load(self, work: Work, *, progress: Progress) -> Loaded:
+        opened, mapping, load = work.opened, work.mapping, work.load
         staging = self._table.beside(f"tablekeep_staging_{self._clock.token(6)}")
         self._run(f"CREATE TABLE {staging.sql} ({mapping.definitions})")
         sent = self._copy(staging, opened, mapping, progress)
@@ -153,21 +175,23 @@ class PostgresSession:
         self._run("SELECT pg_advisory_xact_lock(hashtext(%s))", [self._table.beside(LEDGER).sql])
         self._run(create_sql(self._table, "postgres"))
         oid = self._one("SELECT %s::regclass::oid::text", [self._table.sql])[0]
-        self._run(insert_sql(self._table, ", ".join(["%s"] * 12)), replace(load, table_id=oid).values())
+        self._run(insert_sql(self._table, placeholders()), replace(load, table_id=oid).values())
         self._run(f"ANALYZE {self._table.sql}")
-        return sent
+        return Loaded(sent, sent.rows)
 
     def _copy(self, staging: TableName, opened: BackupSet, mapping: Mapping, progress: Progress) -> Sent:
-        converter = Converter(mapping)
+        converter = Converter(mapping, opened.manifest)
         progress.phase("load", opened.manifest.items)
         with self._connection.cursor() as cursor:
             # FREEZE: the table was made in this transaction, so its rows never need a vacuum's second look
             with cursor.copy(f"COPY {staging.sql} FROM STDIN WITH (FREEZE)") as sink:
-                for arrays in converter.batches(opened, progress):
-                    cells = [_texts(column, array) for column, array in zip(mapping.columns, arrays, strict=True)]
+                for converted in converter.batches(opened, progress):
+                    cells = [
+                        _texts(column, array) for column, array in zip(mapping.columns, converted.arrays, strict=True)
+                    ]
                     for row in zip(*cells, strict=True):
                         sink.write_row(row)
-                sent = converter.check(opened.manifest, str(self._table))
+                sent = converter.check(str(self._table))
             if cursor.rowcount != sent.rows:
                 raise IntegrityError(self._what, f"{cursor.rowcount:,} of {sent.rows:,} rows arrived")
         return sent
@@ -265,7 +289,7 @@ def _texts(column: SqlColumn, array: Any) -> list[str | None]:
     import pyarrow as pa
 
     match column.form:
-        case "int" | "decimal":
+        case "int" | "decimal" | "float" | "date" | "time" | "timestamp":
             return list(array.cast(pa.string()).to_pylist())
         case "bytes":
             return [None if one is None else f"\\x{one.hex()}" for one in array.to_pylist()]

@@ -17,16 +17,17 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from tablekeep.engine.backups.sets import BackupSet
 from tablekeep.engine.clients import Clients
 from tablekeep.engine.clock import Clock
-from tablekeep.engine.copies.convert import Sent, differing_counts
-from tablekeep.engine.copies.ledger import LEDGER, Load, create_sql, insert_sql, load_of, newest_sql
-from tablekeep.engine.copies.mapping import Mapping, map_columns
-from tablekeep.engine.copies.names import REDSHIFT_BYTES, TableName, parse_table, quoted
+from tablekeep.engine.copies.convert import Reject, Sent, differing_counts
+from tablekeep.engine.copies.dialects import Dialect
+from tablekeep.engine.copies.ledger import LEDGER, Load, create_sql, insert_sql, load_of, newest_sql, of_backup_sql
+from tablekeep.engine.copies.mapping import Mapping
+from tablekeep.engine.copies.modes import ModeName
+from tablekeep.engine.copies.names import TableName, parse_table, quoted
 from tablekeep.engine.copies.redshift_api import Address, DataApi, StatementError, literal
 from tablekeep.engine.copies.staging import StagedFiles
-from tablekeep.engine.copies.target import Standing
+from tablekeep.engine.copies.target import Loaded, Standing, Work
 from tablekeep.engine.errors import BadInputError, IntegrityError, PermanentError, TransientError
 from tablekeep.engine.progress import Progress
 
@@ -57,8 +58,8 @@ class RedshiftTarget:
         db_user: str | None = None,
         secret: str | None = None,
     ) -> None:
-        parsed = parse_table(table, REDSHIFT_BYTES)
-        self._table = TableName(parsed.schema.lower(), parsed.table.lower())
+        parsed = parse_table(table, "redshift")
+        self._table = TableName(parsed.schema.lower(), parsed.table.lower(), "redshift")
         if self._table.table == LEDGER:
             raise BadInputError(f"copying to {self._table}", "this is the ledger itself", "name another table")
         if not _ROLE.match(iam_role):
@@ -78,13 +79,21 @@ class RedshiftTarget:
     def table(self) -> TableName:
         return self._table
 
-    def mapping(self, opened: BackupSet) -> Mapping:
-        return map_columns(opened.manifest, "redshift")
+    @property
+    def dialect(self) -> Dialect:
+        return "redshift"
+
+    @property
+    def modes(self) -> frozenset[ModeName]:
+        return frozenset({"replace"})
 
     @contextmanager
     def session(self, clock: Clock) -> Iterator["RedshiftSession"]:
         what = f"copying to {self._table} in {self.address}"
         yield RedshiftSession(DataApi(self._clients, self._address, clock, what), self._table, self._role, what, clock)
+
+    def keep_rejects(self, backup_id: str, rejects: tuple[Reject, ...], clock: Clock) -> None:
+        raise NotImplementedError
 
 
 class RedshiftSession:
@@ -130,7 +139,15 @@ class RedshiftSession:
     def rows(self) -> int:
         return int(self._api.rows(f"SELECT count(*) FROM {self._table.sql}")[0][0])  # noqa: S608
 
-    def load(self, opened: BackupSet, mapping: Mapping, load: Load, *, progress: Progress) -> Sent:
+    def loaded(self, backup_id: str) -> Load | None:
+        if self._ledger is None:
+            return None
+        rows = self._api.rows(of_backup_sql(self._table, literal(str(self._table)), literal(backup_id)))
+        found = load_of(rows[0]) if rows else None
+        return found if found is not None and found.table_id == self._oid else None
+
+    def load(self, work: Work, *, progress: Progress) -> Loaded:
+        opened, mapping, load = work.opened, work.mapping, work.load
         self._drop_forgotten(progress)
         token = f"{self._clock.now():%Y%m%d%H%M%S}_{self._clock.token(4)}"
         staging = self._table.beside(f"{self._staging_prefix()}{token}")
@@ -146,7 +163,7 @@ class RedshiftSession:
         except BaseException:
             self._give_up(staging)
             raise
-        return files.sent
+        return Loaded(files.sent, files.sent.rows)
 
     def _staging_prefix(self) -> str:
         """Says of which target a staging table is; names may be too long to stand in it whole."""

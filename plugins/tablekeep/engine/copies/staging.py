@@ -38,20 +38,20 @@ class StagedFiles:
 
         :raises BadInputError: for values that the database cannot hold. :raises IntegrityError: for a damaged part.
         """
-        converter = Converter(self._mapping)
+        converter = Converter(self._mapping, self._opened.manifest)
         progress.phase("stage", self._opened.manifest.items)
         schema = self._mapping.schema
         sink, writer = io.BytesIO(), None
-        for arrays in converter.batches(self._opened, progress):
+        for converted in converter.batches(self._opened, progress):
             if writer is None:
                 sink = io.BytesIO()
                 writer = pq.ParquetWriter(sink, schema, compression="snappy", version="1.0")
-            writer.write_batch(pa.record_batch(arrays, schema=schema))
+            writer.write_batch(pa.record_batch(converted.arrays, schema=schema))
             if sink.tell() >= FILE_BYTES:
                 writer.close()
                 self._put(sink.getvalue())
                 writer = None
-        self.sent = converter.check(self._opened.manifest, table)
+        self.sent = converter.check(table)
         if writer is not None:
             writer.close()
             self._put(sink.getvalue())

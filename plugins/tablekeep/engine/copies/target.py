@@ -1,4 +1,9 @@
-"""What a copy needs of a database. One conformance suite (tests/engine/copies/test_targets.py) runs over all of them."""
+"""What a copy needs of a database. One conformance suite (tests/engine/copies/test_targets.py) runs over all of them.
+
+A target is a table in a database; a session is one copy's connection to it. The engine (copy.py) decides: which set, by which mapping,
+whether at all. A session does: it stages what the engine gives it, proves the staged rows, and puts them in place by one mode, with a
+line in the ledger, all of it or nothing.
+"""
 
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -6,9 +11,12 @@ from typing import Protocol
 
 from tablekeep.engine.backups.sets import BackupSet
 from tablekeep.engine.clock import Clock
-from tablekeep.engine.copies.convert import Sent
+from tablekeep.engine.copies.convert import Reject, Sent
+from tablekeep.engine.copies.dialects import Dialect
+from tablekeep.engine.copies.drift import Evolution
 from tablekeep.engine.copies.ledger import Load
 from tablekeep.engine.copies.mapping import Mapping
+from tablekeep.engine.copies.modes import Mode, ModeName
 from tablekeep.engine.copies.names import TableName
 from tablekeep.engine.progress import Progress
 
@@ -19,11 +27,48 @@ class Standing:
 
     :ivar exists: something of that name is there. :ivar replaceable: it is an ordinary table (no view, no partition).
     :ivar last: the newest load in the ledger; None when there is none, or when the table was made anew since by others.
+    :ivar columns: names of the columns that the table has.
     """
 
     exists: bool
     replaceable: bool = True
     last: Load | None = None
+    columns: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Work:
+    """One load.
+
+    :ivar opened: the set; of changes when its manifest has a window. :ivar mode: how it comes into the table. With `incremental` a set
+        of changes is put by key (puts written, deletions deleted), a full one as with `upsert`.
+    :ivar evolution: the mapping, and which columns an existing table has to get or to widen before the rows come.
+    :ivar load: the line for the ledger, without what only the session knows.
+    """
+
+    opened: BackupSet
+    mode: Mode
+    evolution: Evolution
+    load: Load
+
+    @property
+    def mapping(self) -> Mapping:
+        return self.evolution.mapping
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """What a load did.
+
+    :ivar sent: what was converted. :ivar rows: of the table now. :ivar inserted, updated, deleted: rows of it; `replace` counts neither
+        updated nor unchanged ones.
+    """
+
+    sent: Sent
+    rows: int
+    inserted: int = 0
+    updated: int = 0
+    deleted: int = 0
 
 
 class Session(Protocol):
@@ -40,14 +85,27 @@ class Session(Protocol):
         """Rows of the target table, which must exist."""
         ...
 
-    def load(self, opened: BackupSet, mapping: Mapping, load: Load, *, progress: Progress) -> Sent:
-        """Puts the whole set in the place of the target table and adds `load` to the ledger: all of it or nothing.
+    def loaded(self, backup_id: str) -> Load | None:
+        """The ledger's line of a set that was loaded to this table, while it is still the same table; for `append`."""
+        ...
 
-        Until the one moment of the swap others see the old table; a process that dies before it changes nothing.
-        Before the swap the staging table's rows and its nulls per column are compared with what was sent.
+    def load(self, work: Work, *, progress: Progress) -> Loaded:
+        """Stages the set, proves what is staged, brings it into the table by the mode, and adds the load to the ledger: all or nothing.
 
-        :raises BadInputError: for values that the database cannot hold. :raises IntegrityError: when counts differ.
-        :raises TransientError: when the connection is lost or another copy was faster. The old table stays in each case.
+        - Staging takes what `Converter(work.mapping, manifest).batches(…)` gives; `Converter.check` comes before anything is swapped.
+        - Proof, before the swap: the staging table's rows, its nulls by column and its key set's sum (`keys.py`, reckoned in the
+          database) are those that were sent (`differing_counts`), child tables have as many rows as were sent.
+        - The key of the table is the mapping's: after each mode but `append` no key is there twice.
+        - Readers see the old table or the new one, never something between. A process that dies before the swap changes nothing.
+        - `replace`: afterwards the table has exactly the set's rows; its number, grants, indexes and views stay (`swap: rows`).
+        - `append`: rows are added; `_backup_id` says of which set. · `upsert`: rows are written by key; keys that are not in the set are
+          deleted unless `keep_absent`; with `keep_existing` only new keys are written. · changes: puts are written, deletions deleted.
+        - Child tables follow: the members of every key that was written or deleted are replaced.
+        - `sent.rejects` go to the reject table (`ddl.create_rejects`).
+
+        :raises RejectedError: for values that the mapping does not allow. :raises BadInputError: for what the table does not allow.
+        :raises IntegrityError: when counts or keys differ. :raises TransientError: when the connection is lost, or another copy was
+            faster. The old table stays in each case.
         """
         ...
 
@@ -63,11 +121,12 @@ class Target(Protocol):
     @property
     def table(self) -> TableName: ...
 
-    def mapping(self, opened: BackupSet) -> Mapping:
-        """The columns for a set.
+    @property
+    def dialect(self) -> Dialect: ...
 
-        :raises BadInputError: for attributes whose names the database cannot take, before anything is written.
-        """
+    @property
+    def modes(self) -> frozenset[ModeName]:
+        """Those that it has; the engine refuses the others."""
         ...
 
     def session(self, clock: Clock) -> AbstractContextManager[Session]:
@@ -75,5 +134,12 @@ class Target(Protocol):
 
         :raises TransientError: when the database cannot be reached, or another copy to the same table runs.
         :raises BadInputError: when it refuses the user, or does not exist.
+        """
+        ...
+
+    def keep_rejects(self, backup_id: str, rejects: tuple[Reject, ...], clock: Clock) -> None:
+        """Writes the reject table for a load that was refused; earlier lines of the same set go.
+
+        :raises TransientError: as `session`.
         """
         ...

@@ -60,12 +60,12 @@ def _members(column: Column, array: Any) -> Any:
     if kind == "S":
         return pc.binary_join_element_wise(f'{head}"', _escaped(_strings(column, array)), '"}', "")
     if kind == "N":
-        return pc.binary_join_element_wise(f'{head}"', _number_texts(column, array), '"}', "")
+        return pc.binary_join_element_wise(f'{head}"', number_texts(column, array), '"}', "")
     if kind in ("SS", "NS") and (sets := _joined_sets(column, array)) is not None:
         return pc.binary_join_element_wise(f'{head}["', sets, '"]}', "")
     if kind in ("M", "L"):
         return pc.binary_join_element_wise(head, array.storage, "}", "")
-    contents = [None if one is None else encode_canonical(one).decode() for one in _contents(column, array)]
+    contents = [None if one is None else encode_canonical(one).decode() for one in column_contents(column, array)]
     return pc.binary_join_element_wise(head, pa.array(contents, pa.string()), "}", "")
 
 
@@ -85,7 +85,7 @@ def _escaped(array: Any) -> Any:
 def _joined_sets(column: Column, array: Any) -> Any:
     """The members of each set with `","` between them; None when they do not lie in canonical order."""
     values = array.flatten()
-    texts = _escaped(values) if column.type == "SS" else _number_texts(column, values)
+    texts = _escaped(values) if column.type == "SS" else number_texts(column, values)
     plain = values if column.type == "SS" else texts
     parents = pc.list_parent_indices(array)
     unsorted = pc.and_(pc.greater_equal(plain[:-1], plain[1:]), pc.equal(parents[:-1], parents[1:]))
@@ -97,7 +97,7 @@ def _joined_sets(column: Column, array: Any) -> Any:
     return pc.binary_join(pa.ListArray.from_arrays(offsets, texts, mask=mask), '","')
 
 
-def _number_texts(column: Column, array: Any) -> Any:
+def number_texts(column: Column, array: Any) -> Any:
     """Numbers in plain notation."""
     if column.number == "text":
         return array
@@ -113,7 +113,7 @@ def _number_texts(column: Column, array: Any) -> Any:
 
 def decode_by_row(batch: Any, layout: Layout) -> list[bytes]:
     """`decode`, item by item."""
-    contents = [(c.attribute, c.type, _contents(c, batch.column(c.column))) for c in layout.columns]
+    contents = [(c.attribute, c.type, column_contents(c, batch.column(c.column))) for c in layout.columns]
     rest = batch.column(REST).storage.to_pylist()
     items = []
     for row in range(batch.num_rows):
@@ -142,7 +142,7 @@ def _rest_attributes(text: str) -> dict[str, Any]:
     return attributes
 
 
-def _contents(column: Column, array: Any) -> list[Any]:
+def column_contents(column: Column, array: Any) -> list[Any]:
     """The canonical contents of one column, by row; None where the column is null."""
     kind = column.type
     if kind in ("S", "BOOL"):

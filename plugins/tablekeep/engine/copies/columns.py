@@ -1,0 +1,138 @@
+"""Whole columns of a set → whole columns of the target, where Arrow can do it exactly; None where only the general way can (cells.py)."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from tablekeep.engine.copies.cells import UUID, plain_json
+from tablekeep.engine.copies.mapping import SqlColumn
+from tablekeep.engine.items.canonical import decode_json, encode_canonical
+from tablekeep.engine.items.decode import column_contents, number_texts
+from tablekeep.engine.items.layout import Column
+
+_UNITS = {"epoch": "s", "epoch_ms": "ms"}
+_ISO = r"^\d{4}-\d{2}-\d{2}"
+_TIME = r"[T ]\d{2}:\d{2}:\d{2}(?:\.\d{1,6})?"
+_FORMS = {
+    "date": _ISO + "$",
+    "time": r"^\d{2}:\d{2}:\d{2}(?:\.\d{1,6})?$",
+    "timestamp": _ISO + _TIME + "$",
+    "timestamptz": _ISO + _TIME + r"(?:Z|[+-]\d{2}:\d{2})$",
+}
+"""What Arrow and Python read alike."""
+_INTEGER = r"^(?:0|-?[1-9][0-9]{0,17})$"
+
+
+def take_column(column: SqlColumn, home: Column, array: Any) -> Any:
+    """The cells of a set's column as the target has them; None where they have to be looked at one by one.
+
+    :param home: the set's column, whose values `array` holds.
+    """
+    make = _WAYS.get(column.form)
+    if make is None or column.format == "json":
+        return None
+    try:
+        return make(column, home, array)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+        return None  # a value does not fit: the general way says which
+
+
+def _text(column: SqlColumn, home: Column, array: Any) -> Any:
+    if home.type == "S":
+        return array
+    return number_texts(home, array) if home.type == "N" else None
+
+
+def _int(column: SqlColumn, home: Column, array: Any) -> Any:
+    if home.type == "N":
+        return None if home.number == "text" else array.cast(column.arrow)
+    if home.type == "S" and _all_match(array, _INTEGER):
+        return array.cast(column.arrow)
+    return None
+
+
+def _decimal(column: SqlColumn, home: Column, array: Any) -> Any:
+    if home.type != "N":
+        return None
+    if home.number == "text":
+        return None if pc.any(pc.match_substring(array, "E")).as_py() else array.cast(column.arrow)
+    return array if array.type == column.arrow else array.cast(column.arrow)
+
+
+def _number(column: SqlColumn, home: Column, array: Any) -> Any:
+    return number_texts(home, array) if home.type == "N" and column.kind.precision is None else None
+
+
+def _float(column: SqlColumn, home: Column, array: Any) -> Any:
+    return number_texts(home, array).cast(column.arrow) if home.type == "N" else None
+
+
+def _bytes(column: SqlColumn, home: Column, array: Any) -> Any:
+    if home.type == "B":
+        return array
+    return array.cast(pa.binary()) if home.type == "S" and column.kind.name == "varchar" else None
+
+
+def _bool(column: SqlColumn, home: Column, array: Any) -> Any:
+    return array if home.type == "BOOL" else None
+
+
+def _moment(column: SqlColumn, home: Column, array: Any) -> Any:
+    if column.format and home.type == "N" and home.number == "int64":
+        moments = array.cast(pa.timestamp(_UNITS[column.format], "UTC")).cast(pa.timestamp("us", "UTC"))
+        if column.form == "date":
+            return moments.cast(pa.timestamp("us")).cast(pa.date32(), safe=False)
+        return moments if column.form == "timestamptz" else moments.cast(pa.timestamp("us"))
+    if column.format or home.type != "S" or not _all_match(array, _FORMS[column.form]):
+        return None
+    return array.cast(column.arrow)
+
+
+def _uuid(column: SqlColumn, home: Column, array: Any) -> Any:
+    return array if home.type == "S" and _all_match(array, UUID) else None
+
+
+def _all_match(array: Any, pattern: str) -> bool:
+    return bool(pc.all(pc.match_substring_regex(array, pattern)).as_py() in (True, None))
+
+
+def _json(column: SqlColumn, home: Column, array: Any) -> Any:
+    kind = home.type
+    if kind in ("M", "L"):
+        if column.typed:
+            return pc.binary_join_element_wise(f'{{"{kind}":', array.storage, "}", "")
+        contents = [None if text is None else decode_json(text.encode()) for text in array.storage.to_pylist()]
+    else:
+        contents = column_contents(home, array)
+        if column.typed:
+            return _texts([None if one is None else {kind: one} for one in contents])
+    return _texts([None if one is None else plain_json({kind: one}) for one in contents], contents)
+
+
+def _texts(documents: list[Any], present: list[Any] | None = None) -> Any:
+    known = documents if present is None else present
+    return pa.array(
+        [
+            None if one is None else encode_canonical(document).decode()
+            for document, one in zip(documents, known, strict=True)
+        ],
+        pa.string(),
+    )
+
+
+def _array(column: SqlColumn, home: Column, array: Any) -> Any:
+    if home.type == "SS" and column.kind.name == "text":
+        return array
+    if home.type == "BS" and column.kind.name == "bytes":
+        return array
+    if home.type == "NS" and array.type == column.arrow:
+        return array
+    return None
+
+
+_WAYS: dict[str, Callable[[SqlColumn, Column, Any], Any]] = {
+    "text": _text, "int": _int, "decimal": _decimal, "number": _number, "float": _float, "bytes": _bytes, "bool": _bool, "json": _json,
+    "date": _moment, "time": _moment, "timestamp": _moment, "timestamptz": _moment, "uuid": _uuid, "array": _array,
+}  # fmt: skip

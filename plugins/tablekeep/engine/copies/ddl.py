@@ -1,0 +1,66 @@
+"""The DDL of a mapping. The targets make their tables with it, and `tablekeep plan copy` prints it."""
+
+from collections.abc import Iterable
+
+from tablekeep.engine.copies.dialects import Dialect
+from tablekeep.engine.copies.mapping import Mapping, SqlColumn
+from tablekeep.engine.copies.names import TableName, quoted
+
+REJECTS = "rejects"
+"""The reject table is `<table>__rejects`."""
+_REJECT_COLUMNS = (
+    ("backup_id", "varchar(64)"), ("key_hash", "char(64)"), ("column_name", "varchar(255)"), ("reason", "varchar(255)"),
+    ("rejected_at", "timestamptz"),
+)  # fmt: skip
+_TAIL: dict[Dialect, str] = {
+    "postgres": "",
+    "redshift": "",
+    "mysql": " CHARACTER SET utf8mb4 COLLATE utf8mb4_bin",
+}
+"""MySQL compares text without regard to case by default, and then `a` and `A` were one key."""
+
+
+def create_table(
+    name: TableName, columns: Iterable[SqlColumn], *, words: str = "TABLE", key: Iterable[str] = ()
+) -> str:
+    """CREATE TABLE.
+
+    :param words: `UNLOGGED TABLE` and the like. :param key: names of the primary key's columns; none when empty.
+    """
+    dialect = name.dialect
+    lines = [one.definition(dialect) for one in columns]
+    if dialect == "mysql":
+        lines += [f"CHECK (json_valid({quoted(one.name, dialect)}))" for one in columns if one.form in ("json", "rest")]
+    names = ", ".join(quoted(one, dialect) for one in key)
+    if names:
+        lines.append(f"PRIMARY KEY ({names})")
+    inside = ",\n  ".join(lines)
+    return f"CREATE {words} {name.sql} (\n  {inside}\n){_TAIL[dialect]}"
+
+
+def table_key(mapping: Mapping) -> list[str]:
+    """The primary key of the target: the mapping's, with the set's id where sets are appended. Redshift's binds nobody, so it has none."""
+    if mapping.dialect == "redshift":
+        return []
+    return [*mapping.key, *([mapping.stamp.name] if mapping.stamp is not None else [])]
+
+
+def create_statements(mapping: Mapping, table: TableName) -> list[str]:
+    """All tables of a mapping: the target, and those of sets."""
+    statements = [create_table(table, mapping.columns, key=table_key(mapping))]
+    for child in mapping.children:
+        key = [] if mapping.dialect == "redshift" else [one.name for one in child.columns]
+        statements.append(create_table(child.beside(table), child.columns, key=key))
+    return statements
+
+
+def rejects_of(table: TableName) -> TableName:
+    """The table of misfits beside a target."""
+    return table.beside(f"{table.table}__{REJECTS}")
+
+
+def create_rejects(table: TableName) -> str:
+    """Makes the reject table, if it is missing."""
+    kinds = {"timestamptz": "datetime(6)"} if table.dialect == "mysql" else {}
+    columns = ", ".join(f"{quoted(name, table.dialect)} {kinds.get(kind, kind)}" for name, kind in _REJECT_COLUMNS)
+    return f"CREATE TABLE IF NOT EXISTS {rejects_of(table).sql} ({columns}){_TAIL[table.dialect]}"

@@ -1,0 +1,382 @@
+"""Derives the mapping of a set: from its census, which counts all items, and from what was written.
+
+A key's columns come first. What is not written is what holds every value of the set exactly, the narrowest first.
+"""
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from tablekeep.engine.backups.manifest import Manifest
+from tablekeep.engine.backups.sets import BackupSet
+from tablekeep.engine.copies.dialects import (
+    LOSSY,
+    MYSQL_ROW_BYTES,
+    MYSQL_SCALE,
+    RULES,
+    Dialect,
+)
+from tablekeep.engine.copies.document import ColumnRule, MappingDocument
+from tablekeep.engine.copies.kinds import Kind, parse_kind
+from tablekeep.engine.copies.mapping import (
+    STAMP,
+    ChildTable,
+    Mapping,
+    SqlColumn,
+    child_table,
+    make_column,
+    rest_column,
+    stamp_column,
+)
+from tablekeep.engine.copies.names import check_identifier
+from tablekeep.engine.copies.nested import NestedCensus, Wanted, count_nested
+from tablekeep.engine.copies.paths import Path, parse_path, path_name, path_text
+from tablekeep.engine.errors import BadInputError
+from tablekeep.engine.items.census import Census, TypeCount
+from tablekeep.engine.items.layout import COLUMN_TYPES, DECIMAL_DIGITS, REST, Column, fold, number_kind
+from tablekeep.engine.progress import Progress
+
+LOGICAL = {
+    "date": Kind("date"), "time": Kind("time"), "timestamp": Kind("timestamp"), "timestamptz": Kind("timestamptz"),
+    "float4": Kind("real"), "float8": Kind("double"), "int2": Kind("smallint"), "int4": Kind("integer"), "int8": Kind("bigint"),
+    "json": Kind("json"), "uuid": Kind("uuid"), "bool": Kind("boolean"), "bytes": Kind("bytes"),
+}  # fmt: skip
+"""What a column of a set of SQL rows was in its own database, and what it becomes: see `Column.logical`."""
+_SETS = {"SS": Kind("text"), "BS": Kind("bytes")}
+MYSQL_KEY_BYTES = {1: 2048, 2: 1024}
+"""The longest partition and sort key of DynamoDB (Developer Guide, "Constraints")."""
+
+
+@dataclass
+class _Wish:
+    """An attribute or path that gets a column, before it has one."""
+
+    path: Path
+    types: dict[str, TypeCount]
+    rule: ColumnRule | None = None
+    column: Column | None = None
+    name: str = ""
+    key: int = 0
+
+    @property
+    def type(self) -> str:
+        """The DynamoDB type that the column is made for: that of the set's own column, else the most frequent."""
+        if self.column is not None:
+            return self.column.type
+        best = max(
+            (
+                (count.count, -COLUMN_TYPES.index(kind), kind)
+                for kind, count in self.types.items()
+                if kind in COLUMN_TYPES
+            ),
+            default=(0, 0, "S"),
+        )
+        return best[2]
+
+    def count(self) -> TypeCount:
+        return self.types.get(self.type, TypeCount())
+
+
+@dataclass
+class _Names:
+    """Names that a table has already; makes of a derived name one that it can have."""
+
+    dialect: Dialect
+    taken: set[str] = field(default_factory=set)
+    notes: list[str] = field(default_factory=list)
+
+    def _fold(self, name: str) -> str:
+        return fold(name) if RULES[self.dialect].folds else name
+
+    def given(self, name: str) -> str:
+        """A name that somebody has written.
+
+        :raises BadInputError: for one that the database cannot take, or that is taken.
+        """
+        check_identifier(name, self.dialect, "the column")
+        if self._fold(name) in self.taken or fold(name) in RULES[self.dialect].taken | {REST, STAMP}:
+            raise BadInputError(
+                f"naming the column {name!r}",
+                "the name is taken: by another column, or by one that every table has",
+                "give it another name in the mapping",
+            )
+        self.taken.add(self._fold(name))
+        return name
+
+    def derived(self, name: str) -> str:
+        """The name, or one like it: `name~2` where it is taken, its beginning and a hash where the database cannot take it."""
+        rules = RULES[self.dialect]
+        found, number = self._possible(name), 2
+        while self._fold(found) in self.taken or fold(found) in rules.taken | {REST, STAMP}:
+            found, number = self._possible(f"{name}~{number}"), number + 1
+        self.taken.add(self._fold(found))
+        if found != name:
+            self.notes.append(f"{_shown(name)} has the column {found!r}")
+        return found
+
+    def _possible(self, name: str) -> str:
+        rules = RULES[self.dialect]
+        possible = name.replace("\0", "")
+        if rules.characters:
+            possible = "".join(one if one <= "\uffff" else "_" for one in possible).rstrip(" ")
+        if possible == name and rules.size(name) <= rules.limit:
+            return name
+        mark = "~" + hashlib.sha256(name.encode()).hexdigest()[:8]
+        while rules.size(possible) > rules.limit - len(mark):
+            possible = possible[:-1]
+        return possible + mark
+
+
+def _shown(name: str) -> str:
+    return repr(name if len(name) <= 100 else f"{name[:100]}…")
+
+
+def derive_mapping(
+    opened: BackupSet, dialect: Dialect, document: MappingDocument, progress: Progress, *, stamp: bool = False
+) -> Mapping:
+    """The mapping of a whole set.
+
+    :param stamp: with the column of the set's id, for tables to which is appended.
+    :raises BadInputError: for a mapping that the set or the database does not allow; nothing was changed.
+    :raises IntegrityError: for a damaged census or part.
+    """
+    census = Census.from_json(opened.document("census"))
+    maps = [one.attribute for one in opened.manifest.layout.columns if one.type == "M"]
+    rules = [(parse_path(rule.from_), rule) for rule in document.columns]
+    whole = {str(path[0]) for path, rule in rules if rule.nested == "columns"}
+    if document.nested == "columns" and document.others == "columns":
+        written = {str(path[0]) for path, _ in rules}
+        whole |= {name for name in maps if name not in written}
+    paths = [path for path, rule in rules if len(path) > 1 and rule.nested != "columns"]
+    nested = count_nested(opened, Wanted.of(whole, paths), progress)
+    return map_set(opened.manifest, census, nested, dialect, document, stamp=stamp)
+
+
+def map_set(
+    manifest: Manifest,
+    census: Census,
+    nested: NestedCensus,
+    dialect: Dialect,
+    document: MappingDocument,
+    *,
+    stamp: bool = False,
+) -> Mapping:
+    """`derive_mapping`, with what was counted."""
+    what = f"mapping {manifest.uri} to {dialect}"
+    _check_paths(what, census, document)
+    wishes = list(_wishes(manifest, census, nested, document))
+    if document.others == "fail":
+        _check_unmapped(what, census, wishes)
+    rules = RULES[dialect]
+    names, row = _Names(dialect), 0
+    for wish in wishes:
+        if wish.rule is not None and wish.rule.name:
+            wish.name = names.given(wish.rule.name)
+    columns, sets = list[SqlColumn](), list[tuple[_Wish, Kind]]()
+    for wish in wishes:
+        kind, as_table = _kind(what, wish, dialect, document, row)
+        wish.name = wish.name or names.derived(
+            wish.column.column if wish.column and len(wish.path) == 1 else path_name(wish.path)
+        )
+        if as_table:
+            sets.append((wish, kind))
+            continue
+        column = _column(what, wish, kind, dialect, document)
+        columns.append(column)
+        row += _row_bytes(column)
+    key = [column for column in columns if column.key]
+    children = tuple(_child(what, wish, kind, key, dialect) for wish, kind in sets)
+    if document.has_rest:
+        columns.append(rest_column(dialect))
+    if stamp:
+        columns.append(stamp_column(dialect))
+    if len(columns) > rules.columns:
+        raise BadInputError(
+            what,
+            f"it has {len(columns):,} columns, and a table of {dialect} has {rules.columns:,} at most",
+            "name the columns that are wanted in the mapping; `_rest` takes the others",
+        )
+    return Mapping(
+        dialect, tuple(columns), children, document, (*names.notes, *_rest_notes(manifest, census, document))
+    )
+
+
+def _wishes(manifest: Manifest, census: Census, nested: NestedCensus, document: MappingDocument) -> Iterator[_Wish]:
+    """What gets a column, in the table's order: the key, what is written, what is derived."""
+    layout, seen = manifest.layout, set[Path]()
+    ruled = {parse_path(rule.from_): rule for rule in document.columns}
+
+    def top(attribute: str, rule: ColumnRule | None, key: int = 0) -> _Wish:
+        column = layout.column_of(attribute)
+        types = dict(census.attributes.get(attribute, {}))
+        return _Wish((attribute,), types, rule, column, key=key)
+
+    for number, name in enumerate(manifest.key_names, 1):
+        seen.add((name,))
+        yield top(name, ruled.get((name,)), number)
+    for path, rule in ruled.items():
+        if path in seen:
+            continue
+        if rule.nested == "columns":
+            yield from (_Wish(leaf, types) for leaf, types in nested.leaves(str(path[0])) if leaf not in ruled)
+        elif len(path) == 1:
+            yield top(str(path[0]), rule)
+        else:
+            yield _Wish(path, dict(nested.paths.get(path, {})), rule)
+        seen.add(path)
+    if document.others != "columns":
+        return
+    touched = {path[0] for path in ruled}
+    for column in layout.columns:
+        if (column.attribute,) in seen or column.attribute in touched:
+            continue
+        if document.nested == "columns" and column.type == "M":
+            yield from (_Wish(leaf, types) for leaf, types in nested.leaves(column.attribute))
+        else:
+            yield top(column.attribute, None)
+
+
+def _kind(what: str, wish: _Wish, dialect: Dialect, document: MappingDocument, row: int) -> tuple[Kind, bool]:
+    """The kind of a wish's column, or of its members where it becomes a child table."""
+    rule = wish.rule
+    written = parse_kind(rule.type) if rule is not None and rule.type else None
+    sets = (rule.sets if rule is not None and rule.sets else document.sets) if not wish.key else "json"
+    if rule is not None and rule.sets == "table" and written is not None:
+        return written, True
+    if written is not None:
+        if wish.key and (written.name in LOSSY or written.name in ("json", "boolean") or written.array):
+            raise BadInputError(
+                what,
+                f"the key attribute {wish.path[0]!r} cannot be {written}, which does not keep keys apart",
+                "give it a type that holds it exactly",
+            )
+        return written, False
+    if wish.type in ("SS", "NS", "BS") and sets != "json":
+        member = _SETS.get(wish.type) or _number(wish)
+        if sets == "table":
+            return _fitted(member, wish, dialect, row), True
+        return Kind(member.name, member.size, member.precision, member.scale, array=True), False
+    return _fitted(_natural(wish), wish, dialect, row), False
+
+
+def _natural(wish: _Wish) -> Kind:
+    """What holds the values exactly, in words of no database."""
+    logical = LOGICAL.get(str(getattr(wish.column, "logical", None) or ""))
+    if logical is not None and len(wish.path) == 1:
+        return logical
+    match wish.type:
+        case "S":
+            return Kind("text")
+        case "N":
+            return _number(wish)
+        case "B":
+            return Kind("bytes")
+        case "BOOL":
+            return Kind("boolean")
+        case _:
+            return Kind("json")
+
+
+def _number(wish: _Wish) -> Kind:
+    column = wish.column
+    if column is not None and column.number is not None:
+        number, scale = column.number, column.scale
+    else:
+        number, scale = number_kind(wish.count())
+    if number == "int64":
+        return Kind("bigint")
+    return Kind("numeric", precision=DECIMAL_DIGITS, scale=scale) if number == "decimal" else Kind("numeric")
+
+
+def _fitted(kind: Kind, wish: _Wish, dialect: Dialect, row: int) -> Kind:
+    """The kind as the dialect had better have it: MySQL wants lengths, which the census knows."""
+    if dialect != "mysql":
+        return kind
+    count = wish.count()
+    if kind.name in ("text", "bytes") and wish.key:
+        return Kind(
+            "varchar" if kind.name == "text" else "bytes", size=MYSQL_KEY_BYTES[wish.key] if _long(wish) else 255
+        )
+    if kind.name == "text" and "S" in wish.types:
+        size = 16
+        while size < count.max_bytes:
+            size *= 2
+        if size <= 1024 and row + 4 * size <= MYSQL_ROW_BYTES:
+            return Kind("varchar", size=size)
+    if kind.name == "numeric" and (kind.scale > MYSQL_SCALE or kind.precision is None):
+        whole, scale = count.max_integer_digits, count.max_scale
+        if count.count and whole <= 35 and scale <= MYSQL_SCALE:
+            return Kind("numeric", precision=65, scale=MYSQL_SCALE)
+    return kind
+
+
+def _long(wish: _Wish) -> bool:
+    return wish.count().max_bytes > 255
+
+
+def _column(what: str, wish: _Wish, kind: Kind, dialect: Dialect, document: MappingDocument) -> SqlColumn:
+    rule = wish.rule
+    typed = (rule.json_ if rule is not None and rule.json_ else document.json_) == "typed"
+    logical = str(getattr(wish.column, "logical", None) or "")
+    format = (
+        rule.format if rule is not None and rule.format else "json" if logical == "json" and kind.name == "json" else ""
+    )
+    try:
+        return make_column(wish.name, kind, dialect, path=wish.path, key=bool(wish.key), format=format, typed=typed)
+    except ValueError as error:
+        raise BadInputError(
+            what, f"the column {wish.name!r} cannot be {kind}: {error}", "give another type in the mapping"
+        ) from None
+
+
+def _child(what: str, wish: _Wish, kind: Kind, key: list[SqlColumn], dialect: Dialect) -> ChildTable:
+    try:
+        return child_table(wish.name, wish.path, kind, key, dialect)
+    except ValueError as error:
+        raise BadInputError(
+            what, f"the table of {path_text(wish.path)} cannot hold {kind}: {error}", "give another type"
+        ) from None
+
+
+def _row_bytes(column: SqlColumn) -> int:
+    """About what a column takes of MySQL's limit of a row."""
+    if column.kind.name == "varchar" or (column.kind.name == "bytes" and column.kind.size):
+        return 4 * (column.kind.size or 0) if column.form == "text" else (column.kind.size or 0)
+    return 16
+
+
+def _check_paths(what: str, census: Census, document: MappingDocument) -> None:
+    for rule in document.columns:
+        if len(parse_path(rule.from_)) > 1 and rule.from_ in census.attributes:
+            raise BadInputError(
+                what,
+                f"{rule.from_!r} may be a path, and it is the name of an attribute",
+                f"write from: {path_text((rule.from_,))!r} for the attribute, or rename the other",
+            )
+
+
+def _check_unmapped(what: str, census: Census, wishes: list[_Wish]) -> None:
+    mapped = {wish.path[0] for wish in wishes}
+    left = sorted(name for name in census.attributes if name not in mapped)
+    count = len(left) + (1 if census.others else 0)
+    if count:
+        named = ", ".join(_shown(name) for name in left[:10]) + (
+            f" and {len(left) - 10:,} more" if len(left) > 10 else ""
+        )
+        raise BadInputError(
+            what,
+            f"the set has attributes that are not mapped: {named or 'beyond those the census names'}",
+            "map them, or choose unmapped: rest or drop",
+        )
+
+
+def _rest_notes(manifest: Manifest, census: Census, document: MappingDocument) -> Iterator[str]:
+    if document.others != "columns":
+        return
+    left = [name for name in census.attributes if manifest.layout.column_of(name) is None]
+    more = " and more" if census.others else ""
+    if left or more:
+        named = ", ".join(_shown(name) for name in left[:5]) + (
+            f" and {len(left) - 5:,} more" if len(left) > 5 else more
+        )
+        yield f"without a column, so in `_rest`: {named}"
