@@ -358,3 +358,77 @@ def test_looking_at_a_target_connects_to_nothing(place: Place) -> None:
     target = place.target("public.orders")
     assert target.address.startswith(("postgresql://", "redshift://"))
     assert str(target.table) == "public.orders"
+
+
+def mapped(**rules: Any) -> MappingDocument:
+    return MappingDocument.model_validate(rules)
+
+
+def test_a_written_mapping_decides_names_types_and_what_stays(place: Place, aws: Any, copy: Any) -> None:
+    items = [
+        {"pk": {"S": f"p{n}"}, "sk": {"N": str(n)}, "at": {"N": "1795399200"}, "when": {"S": "2026-11-23T02:00:00.5+01:00"}, "n": {"S": "42"},
+         "customer": {"M": {"city": {"S": "Rom"}, "vip": {"BOOL": True}}}, "day": {"S": "2026-11-23"}, "other": {"S": "x"}}
+        for n in range(3)
+    ]  # fmt: skip
+    make_table(aws, "typed", items)
+    columns = [
+        {"from": "at", "name": "made_at", "type": "timestamptz", "format": "epoch"}, {"from": "when", "name": "seen", "type": "timestamptz"},
+        {"from": "customer.city", "name": "city", "type": "varchar(40)"}, {"from": "n", "type": "integer"}, {"from": "day", "type": "date"},
+    ]  # fmt: skip
+    backup = export("typed").backup
+    report = copy(backup, "public.typed", mapping=mapped(columns=columns))
+    assert (report.status, report.rows, len(report.mapping)) == ("copied", 3, 64)
+    rows = place.query("SELECT made_at::text, seen::text, city, n, day::text, _rest FROM public.typed WHERE pk = 'p1'")
+    ((made, seen, city, n, day, rest),) = rows
+    assert (made, seen, city, n, day) == (
+        "2026-11-23 02:00:00+00", "2026-11-23 01:00:00.5+00", "Rom", 42, "2026-11-23"
+    )  # fmt: skip
+    assert document(place, rest) == {"customer": {"M": {"vip": {"BOOL": True}}}, "other": {"S": "x"}}
+    assert place.query("SELECT mapping_hash FROM tablekeep_loads") == [(report.mapping,)]
+    copy(export("typed").backup, "public.typed", mapping=mapped(columns=columns, unmapped="drop"))
+    ((count,),) = place.query(
+        "SELECT count(*) FROM pg_attribute WHERE attrelid = 'public.typed'::regclass AND attnum > 0 AND NOT attisdropped"
+    )
+    assert count == 7
+
+
+def test_what_does_not_fit_is_rejected_by_key_hash_and_never_shown(
+    place: Place, aws: Any, backup: str, copy: Any
+) -> None:
+    from tablekeep.engine.items.canonical import canonical_key
+    from tablekeep.engine.items.hashing import key_hash
+
+    items = [{"pk": {"S": f"p{n}"}, "sk": {"N": "1"}, "n": {"S": "secret-value" if n < 2 else "7"}} for n in range(5)]
+    make_table(aws, "odd", items)
+    backup = export("odd").backup
+    columns = [{"from": "n", "type": "integer"}]
+    with pytest.raises(BadInputError, match=r"'n': 2 no number"):
+        copy(backup, "public.odd", mapping=mapped(columns=columns, misfits={"to": "reject", "most": 1}))
+    hashes = sorted(key_hash(canonical_key(item, ["pk", "sk"])) for item in items[:2])
+    told = "SELECT key_hash, column_name, reason FROM public.odd__rejects ORDER BY 1"
+    assert place.query(told) == [(one, "n", "no number") for one in hashes]
+    assert place.query("SELECT count(*) FROM pg_class WHERE relname = 'odd'") == [(0,)]
+    report = copy(backup, "public.odd", mapping=mapped(columns=columns, misfits={"to": "reject", "most": 2}))
+    assert (report.status, report.rows, report.rejected) == ("copied", 5, {"n": 2})
+    assert place.query("SELECT count(*), count(n) FROM public.odd") == [(5, 3)]
+    assert place.query(told) == [(one, "n", "no number") for one in hashes]
+    with pytest.raises(BadInputError, match="'n': 2 no number"):
+        copy(export("odd").backup, "public.odd", mapping=mapped(columns=columns, misfits={"to": "fail"}))
+    assert "secret-value" not in str(place.query("SELECT * FROM public.odd__rejects"))
+
+
+def test_the_next_backup_may_not_drift_where_the_mapping_says_so(
+    place: Place, aws: Any, backup: str, copy: Any
+) -> None:
+    copy(backup)
+    aws.client("dynamodb").put_item(
+        TableName="orders", Item={"pk": {"S": "x"}, "sk": {"N": "1"}, "coupon": {"S": "HAPPY"}}
+    )
+    newer = export("orders").backup
+    with pytest.raises(BadInputError, match="coupon is new"):
+        copy(newer, mapping=mapped(drift="fail"))
+    assert place.query("SELECT count(*) FROM public.orders") == [(40,)]
+    report = copy(newer, mapping=mapped(drift="rest"))
+    assert report.drift == ("coupon is new (text): it is in `_rest`",)
+    ((rest,),) = place.query("SELECT _rest FROM public.orders WHERE pk = 'x'")
+    assert document(place, rest) == {"coupon": {"S": "HAPPY"}}

@@ -1,6 +1,7 @@
 """Whole columns of a set → whole columns of the target, where Arrow can do it exactly; None where only the general way can (cells.py)."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pyarrow as pa
@@ -9,7 +10,7 @@ import pyarrow.compute as pc
 from tablekeep.engine.copies.cells import UUID, plain_json
 from tablekeep.engine.copies.mapping import SqlColumn
 from tablekeep.engine.items.canonical import decode_json, encode_canonical
-from tablekeep.engine.items.decode import column_contents, number_texts
+from tablekeep.engine.items.decode import column_contents, number_texts, strings
 from tablekeep.engine.items.layout import Column
 
 _UNITS = {"epoch": "s", "epoch_ms": "ms"}
@@ -25,11 +26,28 @@ _FORMS = {
 _INTEGER = r"^(?:0|-?[1-9][0-9]{0,17})$"
 
 
+_NATIVE = {
+    "date": "date", "time": "time", "timestamp": "timestamp", "timestamptz": "timestamptz", "float4": "real", "float8": "double",
+    "uuid": "uuid", "json": "json",
+}  # fmt: skip
+"""The kind of column in which a logical type's cells are what the set has."""
+
+
 def take_column(column: SqlColumn, home: Column, array: Any) -> Any:
     """The cells of a set's column as the target has them; None where they have to be looked at one by one.
 
     :param home: the set's column, whose values `array` holds.
     """
+    if home.logical is not None:
+        if _NATIVE.get(home.logical) == column.kind.name:
+            return (
+                array.storage
+                if home.logical == "json" and column.form == "json"
+                else strings(home, array)
+                if home.logical in ("json", "uuid")
+                else array
+            )
+        home, array = replace(home, logical=None), strings(home, array)
     make = _WAYS.get(column.form)
     if make is None or column.format == "json":
         return None

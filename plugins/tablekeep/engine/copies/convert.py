@@ -33,7 +33,7 @@ from tablekeep.engine.progress import Progress
 
 BATCH_BYTES = 8 * 1024 * 1024
 """Canonical bytes of the items that are converted at a time."""
-NAMED = 10_000
+NAMED = 5_000
 """Misfits that are kept with their key's hash; beyond them they are counted only."""
 Item = dict[str, dict[str, Any]]
 

@@ -100,6 +100,8 @@ def copy_backup(
     manifest = opened.manifest
     progress.phase("look")
     wanted = derive_mapping(opened, target.dialect, mapping or MappingDocument(), progress, stamp=mode.name == "append")
+    if wanted.children and not target.child_tables:
+        raise BadInputError(what, f"tables of sets are not built for {target.dialect}", "use sets: json in the mapping")
     blank = CopyReport(
         manifest.uri, manifest.backup_id, target.address, str(target.table), str(mode), "copied", "", manifest.items,
         utc_text(manifest.as_of), str(manifest.content), 0.0, True,

@@ -1,7 +1,10 @@
 """The DDL of a mapping. The targets make their tables with it, and `tablekeep plan copy` prints it."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
 
+from tablekeep.engine.clock import utc_text
+from tablekeep.engine.copies.convert import Reject
 from tablekeep.engine.copies.dialects import Dialect
 from tablekeep.engine.copies.mapping import Mapping, SqlColumn
 from tablekeep.engine.copies.names import TableName, quoted
@@ -64,3 +67,29 @@ def create_rejects(table: TableName) -> str:
     kinds = {"timestamptz": "datetime(6)"} if table.dialect == "mysql" else {}
     columns = ", ".join(f"{quoted(name, table.dialect)} {kinds.get(kind, kind)}" for name, kind in _REJECT_COLUMNS)
     return f"CREATE TABLE IF NOT EXISTS {rejects_of(table).sql} ({columns}){_TAIL[table.dialect]}"
+
+
+REJECTS_AT_ONCE = 300
+"""Lines of one INSERT, which keeps it below the 100 KB of a statement of Redshift's Data API."""
+
+
+def reject_statements(
+    table: TableName, backup_id: str, rejects: Sequence[Reject], now: datetime, literal: Callable[[str], str]
+) -> list[str]:
+    """Puts misfits into the reject table, which is made where it is missing; earlier lines of the same set go.
+
+    :param literal: writes a text as SQL.
+    """
+    name, names = rejects_of(table).sql, ", ".join(quoted(one, table.dialect) for one, _ in _REJECT_COLUMNS)
+    moment = utc_text(now).removesuffix("Z").replace("T", " ") + ("" if table.dialect == "mysql" else "+00")
+    statements = [
+        create_rejects(table),
+        f"DELETE FROM {name} WHERE {quoted('backup_id', table.dialect)} = {literal(backup_id)}",  # noqa: S608  quoted
+    ]
+    for start in range(0, len(rejects), REJECTS_AT_ONCE):
+        rows = ", ".join(
+            f"({', '.join(literal(text) for text in (backup_id, one.key, one.column[:255], one.reason[:255], moment))})"
+            for one in rejects[start : start + REJECTS_AT_ONCE]
+        )
+        statements.append(f"INSERT INTO {name} ({names}) VALUES {rows}")  # noqa: S608
+    return statements

@@ -38,8 +38,7 @@ from tablekeep.engine.progress import Progress
 
 LOGICAL = {
     "date": Kind("date"), "time": Kind("time"), "timestamp": Kind("timestamp"), "timestamptz": Kind("timestamptz"),
-    "float4": Kind("real"), "float8": Kind("double"), "int2": Kind("smallint"), "int4": Kind("integer"), "int8": Kind("bigint"),
-    "json": Kind("json"), "uuid": Kind("uuid"), "bool": Kind("boolean"), "bytes": Kind("bytes"),
+    "float4": Kind("real"), "float8": Kind("double"), "json": Kind("json"), "uuid": Kind("uuid"),
 }  # fmt: skip
 """What a column of a set of SQL rows was in its own database, and what it becomes: see `Column.logical`."""
 _SETS = {"SS": Kind("text"), "BS": Kind("bytes")}
@@ -169,15 +168,16 @@ def map_set(
         _check_unmapped(what, census, wishes)
     rules = RULES[dialect]
     names, row = _Names(dialect), 0
-    for wish in wishes:
+    # the key keeps its names, then what is written; what is derived has to give way
+    for wish in sorted(wishes, key=lambda one: not one.key):
         if wish.rule is not None and wish.rule.name:
             wish.name = names.given(wish.rule.name)
+        elif wish.key:
+            wish.name = names.derived(_derived_name(wish))
     columns, sets = list[SqlColumn](), list[tuple[_Wish, Kind]]()
     for wish in wishes:
         kind, as_table = _kind(what, wish, dialect, document, row)
-        wish.name = wish.name or names.derived(
-            wish.column.column if wish.column and len(wish.path) == 1 else path_name(wish.path)
-        )
+        wish.name = wish.name or names.derived(_derived_name(wish))
         if as_table:
             sets.append((wish, kind))
             continue
@@ -236,6 +236,10 @@ def _wishes(manifest: Manifest, census: Census, nested: NestedCensus, document: 
             yield top(column.attribute, None)
 
 
+def _derived_name(wish: _Wish) -> str:
+    return wish.column.column if wish.column is not None and wish.rule is None else path_name(wish.path)
+
+
 def _kind(what: str, wish: _Wish, dialect: Dialect, document: MappingDocument, row: int) -> tuple[Kind, bool]:
     """The kind of a wish's column, or of its members where it becomes a child table."""
     rule = wish.rule
@@ -261,7 +265,7 @@ def _kind(what: str, wish: _Wish, dialect: Dialect, document: MappingDocument, r
 
 def _natural(wish: _Wish) -> Kind:
     """What holds the values exactly, in words of no database."""
-    logical = LOGICAL.get(str(getattr(wish.column, "logical", None) or ""))
+    logical = LOGICAL.get((wish.column.logical or "") if wish.column is not None else "")
     if logical is not None and len(wish.path) == 1:
         return logical
     match wish.type:
@@ -317,7 +321,7 @@ def _long(wish: _Wish) -> bool:
 def _column(what: str, wish: _Wish, kind: Kind, dialect: Dialect, document: MappingDocument) -> SqlColumn:
     rule = wish.rule
     typed = (rule.json_ if rule is not None and rule.json_ else document.json_) == "typed"
-    logical = str(getattr(wish.column, "logical", None) or "")
+    logical = (wish.column.logical or "") if wish.column is not None else ""
     format = (
         rule.format if rule is not None and rule.format else "json" if logical == "json" and kind.name == "json" else ""
     )

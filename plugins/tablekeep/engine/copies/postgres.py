@@ -6,7 +6,7 @@ new table. Where the old one has more that is its owner's (views on it, foreign 
 are replaced inside of it instead, if its columns are the same; else the copy is refused before anything changed.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
@@ -17,6 +17,7 @@ import psycopg.conninfo
 from tablekeep.engine.backups.sets import BackupSet
 from tablekeep.engine.clock import Clock
 from tablekeep.engine.copies.convert import Converter, Reject, Sent, differing_counts
+from tablekeep.engine.copies.ddl import reject_statements
 from tablekeep.engine.copies.dialects import POSTGRES_BYTES, Dialect
 from tablekeep.engine.copies.ledger import (
     LEDGER,
@@ -25,6 +26,7 @@ from tablekeep.engine.copies.ledger import (
     insert_sql,
     load_of,
     newest_sql,
+    of_backup_sql,
     placeholders,
 )
 from tablekeep.engine.copies.mapping import Mapping, SqlColumn
@@ -89,6 +91,10 @@ class PostgresTarget:
         return "postgres"
 
     @property
+    def child_tables(self) -> bool:
+        return False
+
+    @property
     def modes(self) -> frozenset[ModeName]:
         return frozenset({"replace"})
 
@@ -107,7 +113,8 @@ class PostgresTarget:
             raise translate_postgres(error, what) from None
 
     def keep_rejects(self, backup_id: str, rejects: tuple[Reject, ...], clock: Clock) -> None:
-        raise NotImplementedError
+        with self.session(clock) as session:
+            session.keep_rejects(backup_id, rejects)
 
 
 class PostgresSession:
@@ -158,7 +165,11 @@ class PostgresSession:
         return int(self._one(f"SELECT count(*) FROM {self._table.sql}")[0])  # noqa: S608  quoted
 
     def loaded(self, backup_id: str) -> Load | None:
-        raise NotImplementedError
+        if self._one("SELECT to_regclass(%s)", [self._table.beside(LEDGER).sql])[0] is None:
+            return None
+        row = self._one(of_backup_sql(self._table, "%s", "%s"), [str(self._table), backup_id])
+        found = load_of(list(row)) if row else None
+        return found if found is not None and found.table_id == str(self._oid) else None
 
     def load(self, work: Work, *, progress: Progress) -> Loaded:
         opened, mapping, load = work.opened, work.mapping, work.load
@@ -176,8 +187,15 @@ class PostgresSession:
         self._run(create_sql(self._table, "postgres"))
         oid = self._one("SELECT %s::regclass::oid::text", [self._table.sql])[0]
         self._run(insert_sql(self._table, placeholders()), replace(load, table_id=oid).values())
+        if sent.rejects:
+            self.keep_rejects(load.backup_id, sent.rejects)
         self._run(f"ANALYZE {self._table.sql}")
         return Loaded(sent, sent.rows)
+
+    def keep_rejects(self, backup_id: str, rejects: Sequence[Reject]) -> None:
+        """Writes the reject table, in the session's transaction."""
+        for statement in reject_statements(self._table, backup_id, rejects, self._clock.now(), quoted_text):
+            self._run(statement)
 
     def _copy(self, staging: TableName, opened: BackupSet, mapping: Mapping, progress: Progress) -> Sent:
         converter = Converter(mapping, opened.manifest)
@@ -297,3 +315,8 @@ def _texts(column: SqlColumn, array: Any) -> list[str | None]:
             return [None if one is None else "t" if one else "f" for one in array.to_pylist()]
         case _:
             return list(array.to_pylist())
+
+
+def quoted_text(text: str) -> str:
+    """A text as a literal of PostgreSQL (with standard_conforming_strings, which is its default since 9.1)."""
+    return "'" + text.replace("'", "''") + "'"

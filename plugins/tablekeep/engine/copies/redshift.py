@@ -20,6 +20,7 @@ from typing import Any
 from tablekeep.engine.clients import Clients
 from tablekeep.engine.clock import Clock
 from tablekeep.engine.copies.convert import Reject, Sent, differing_counts
+from tablekeep.engine.copies.ddl import reject_statements
 from tablekeep.engine.copies.dialects import Dialect
 from tablekeep.engine.copies.ledger import LEDGER, Load, create_sql, insert_sql, load_of, newest_sql, of_backup_sql
 from tablekeep.engine.copies.mapping import Mapping
@@ -84,6 +85,10 @@ class RedshiftTarget:
         return "redshift"
 
     @property
+    def child_tables(self) -> bool:
+        return False
+
+    @property
     def modes(self) -> frozenset[ModeName]:
         return frozenset({"replace"})
 
@@ -93,7 +98,8 @@ class RedshiftTarget:
         yield RedshiftSession(DataApi(self._clients, self._address, clock, what), self._table, self._role, what, clock)
 
     def keep_rejects(self, backup_id: str, rejects: tuple[Reject, ...], clock: Clock) -> None:
-        raise NotImplementedError
+        api = DataApi(self._clients, self._address, clock, f"writing the reject table of {self._table}")
+        api.run(reject_statements(self._table, backup_id, rejects, clock.now(), literal))
 
 
 class RedshiftSession:
@@ -159,7 +165,7 @@ class RedshiftSession:
         try:
             self._check(staging, mapping, files.sent)
             progress.phase("swap")
-            self._swap(staging, mapping, load, progress)
+            self._swap(staging, mapping, load, files.sent.rejects, progress)
         except BaseException:
             self._give_up(staging)
             raise
@@ -242,7 +248,9 @@ class RedshiftSession:
             "AND NOT a.attisdropped ORDER BY a.attname"
         )
 
-    def _swap(self, staging: TableName, mapping: Mapping, load: Load, progress: Progress) -> None:
+    def _swap(
+        self, staging: TableName, mapping: Mapping, load: Load, rejects: list[Reject], progress: Progress
+    ) -> None:
         table, ledger = self._table, self._table.beside(LEDGER).sql
         if self._ledger is None:
             try:
@@ -272,6 +280,8 @@ class RedshiftSession:
             oid = made[0]  # a renamed table keeps its number
             statements += [f"DROP TABLE {table.sql}"] if self._oid is not None else []
             statements.append(f"ALTER TABLE {staging.sql} RENAME TO {quoted(table.table)}")
+        if rejects:
+            statements += reject_statements(table, load.backup_id, rejects, self._clock.now(), literal)
         values = ", ".join(_sql_value(value) for value in replace(load, table_id=oid).values())
         statements.append(insert_sql(table, values))
         try:

@@ -1,7 +1,11 @@
 """The target's `_rest`: what of an item no column holds, as DynamoDB's typed JSON."""
 
+import functools
 from dataclasses import replace
 from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from tablekeep.engine.copies.cells import NUL, has_nul
 from tablekeep.engine.copies.mapping import Mapping, SqlColumn
@@ -30,10 +34,7 @@ class RestWriter:
         """
         texts: list[str | None] = [None] * batch.num_rows
         if self._unmapped is not None:
-            plain = batch.select([*self._names, REST]).set_column(
-                len(self._names), batch.schema.field(REST), _no_rest(batch)
-            )
-            texts = [None if text == b"{}" else text.decode() for text in decode(plain, self._unmapped)]
+            self._unmapped_texts(batch, texts)
         for row, item in items.items():
             if item:
                 text = texts[row]
@@ -45,6 +46,16 @@ class RestWriter:
                 texts[row], lost = self._without_misfits(decode_json(text.encode()))
                 left += [(row, name, reason) for name, reason in lost]
         return texts, left
+
+    def _unmapped_texts(self, batch: Any, texts: list[str | None]) -> None:
+        assert self._unmapped is not None
+        present = functools.reduce(pc.or_, (batch.column(name).is_valid() for name in self._names))
+        # rows that have none are left out: a join of nothing but nulls gives no row at all in Arrow
+        some = batch.select([*self._names, REST]).filter(present)
+        nothing = pa.ExtensionArray.from_storage(some.schema.field(REST).type, pa.nulls(some.num_rows, pa.string()))
+        some = some.set_column(len(self._names), some.schema.field(REST), nothing)
+        for row, text in zip(pc.indices_nonzero(present).to_pylist(), decode(some, self._unmapped), strict=True):
+            texts[row] = text.decode()
 
     def _fits(self, text: str) -> bool:
         limit = self._column.max_bytes
@@ -65,9 +76,3 @@ class RestWriter:
             lost.append((name, f"longer than {self._column.max_bytes:,} bytes"))
             del item[name]
         return encode_canonical(item).decode() if item else None, lost
-
-
-def _no_rest(batch: Any) -> Any:
-    import pyarrow as pa
-
-    return pa.ExtensionArray.from_storage(batch.schema.field(REST).type, pa.nulls(batch.num_rows, pa.string()))

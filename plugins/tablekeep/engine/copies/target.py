@@ -129,6 +129,11 @@ class Target(Protocol):
         """Those that it has; the engine refuses the others."""
         ...
 
+    @property
+    def child_tables(self) -> bool:
+        """Whether sets may become tables beside it."""
+        ...
+
     def session(self, clock: Clock) -> AbstractContextManager[Session]:
         """A session; leaving it with an error undoes what it did.
 

@@ -58,7 +58,7 @@ def _members(column: Column, array: Any) -> Any:
     if kind == "BOOL":
         return pc.if_else(array, f"{head}true}}", f"{head}false}}")
     if kind == "S":
-        return pc.binary_join_element_wise(f'{head}"', _escaped(_strings(column, array)), '"}', "")
+        return pc.binary_join_element_wise(f'{head}"', _escaped(strings(column, array)), '"}', "")
     if kind == "N":
         return pc.binary_join_element_wise(f'{head}"', number_texts(column, array), '"}', "")
     if kind in ("SS", "NS") and (sets := _joined_sets(column, array)) is not None:
@@ -69,7 +69,7 @@ def _members(column: Column, array: Any) -> Any:
     return pc.binary_join_element_wise(head, pa.array(contents, pa.string()), "}", "")
 
 
-def _strings(column: Column, array: Any) -> Any:
+def strings(column: Column, array: Any) -> Any:
     """The texts of a column of type S."""
     return to_texts(column.logical, array) if column.logical else array
 
@@ -146,7 +146,7 @@ def column_contents(column: Column, array: Any) -> list[Any]:
     """The canonical contents of one column, by row; None where the column is null."""
     kind = column.type
     if kind in ("S", "BOOL"):
-        return list((_strings(column, array) if kind == "S" else array).to_pylist())
+        return list((strings(column, array) if kind == "S" else array).to_pylist())
     if kind == "N":
         return _texts(column, array)
     if kind == "B":
