@@ -11,7 +11,7 @@ from tablekeep.dag_common import aws_of, cron_timetable, make_dag, max_usd, sour
 from tablekeep.dag_docs import backup_doc, copy_doc, verify_doc
 from tablekeep.dag_restores import drill_dag, restore_dag
 from tablekeep.engine.config.kinds.dynamodb import DynamoDBPipeline
-from tablekeep.engine.config.model import AthenaCopy, Copy, PostgresCopy
+from tablekeep.engine.config.model import AthenaCopy, Copy, PostgresCopy, RedshiftCopy
 from tablekeep.operators.athena import ParquetToAthenaOperator
 from tablekeep.operators.copy import ParquetToPostgresOperator, ParquetToRedshiftOperator
 from tablekeep.operators.expire import ExpireBackupsOperator
