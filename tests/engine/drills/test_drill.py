@@ -86,6 +86,13 @@ def test_a_drill_removes_nothing_that_another_run_made(aws: Any) -> None:
     assert tables(aws) == ["orders", f"{PREFIX}orders-00000000"]
 
 
+def test_a_drill_that_would_cost_too_much_is_not_begun(aws: Any) -> None:
+    export("orders")
+    with pytest.raises(BadInputError, match="it would cost"):
+        drill(max_usd=0.0000001)
+    assert tables(aws) == ["orders"]
+
+
 def test_a_drill_without_a_backup_is_bad_input(aws: Any) -> None:
     with pytest.raises(BadInputError, match="no backup"):
         drill()

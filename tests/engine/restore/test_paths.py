@@ -155,6 +155,19 @@ def test_the_services_recovery_is_proved_by_the_backup(local_aws: Any, clock: St
     assert restore("gone-by-backup", made, clock).proved
 
 
+def test_a_table_that_came_up_meanwhile_is_not_taken_for_the_services(
+    local_aws: Any, clock: StandingClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock.set(NIGHT + timedelta(minutes=10))
+    made = export("orders", engine="pitr", clock=clock, as_of=clock.now()).backup
+    make_table(local_aws, "again", [])
+    monkeypatch.setattr("tablekeep.engine.restore.targets._refuse_existing", lambda *given: None)
+    with pytest.raises(BadInputError, match="another table has that name"):
+        restore("again", made, clock, path="pitr")
+    arn = local_aws.client("dynamodb").describe_table(TableName="again")["Table"]["TableArn"]
+    assert local_aws.client("dynamodb").list_tags_of_resource(ResourceArn=arn)["Tags"] == []
+
+
 def test_the_best_path_is_chosen_and_said(backup: str, local_aws: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     small = plan(backup)
     assert (small.path, small.write_units > 0) == ("batch-write", True)

@@ -10,7 +10,7 @@ import pytest
 from tablekeep.engine.backups.sets import open_backup
 from tablekeep.engine.clock import SystemClock
 from tablekeep.engine.dynamodb.wire import WireClient
-from tablekeep.engine.errors import BadInputError, TransientError
+from tablekeep.engine.errors import BadInputError, PermanentError, TransientError
 from tablekeep.engine.progress import NoProgress
 from tablekeep.engine.restore import load
 from tablekeep.engine.restore.request import RestoreRequest
@@ -111,6 +111,19 @@ def test_an_unfinished_restore_of_another_backup_is_not_mixed_in(backup: str, lo
     assert run(backup).proved
 
 
+def test_an_unfinished_restore_is_not_gone_on_with_for_other_items(backup: str) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("tablekeep.engine.restore.table.add_indexes", broken)
+        with pytest.raises(TransientError):
+            run(backup)
+    request = RestoreRequest("again", backup, where=("paid = true",))
+    with pytest.raises(BadInputError, match="exists"):
+        restore_table(
+            request, clients=clients(), clock=SystemClock(), progress=NoProgress(), actor="t", run="t"
+        )  # fmt: skip
+    assert run(backup).proved
+
+
 def test_a_table_that_was_removed_meanwhile_is_made_anew(backup: str, local_aws: Any) -> None:
     assert in_a_process(8, True, backup, "again") == -signal.SIGKILL
     local_aws.client("dynamodb").delete_table(TableName="again")
@@ -137,6 +150,21 @@ def test_two_restores_to_one_table_do_not_meet(backup: str) -> None:
     ):
         run(backup)
     assert run(backup).proved
+
+
+def test_a_restore_that_was_thought_dead_stops(backup: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first worker stands still in the middle, a new try of its run finishes, the first wakes up."""
+    real, done = WireClient.batch_write, list[Any]()
+
+    def slow(self: WireClient, table: str, items: Any) -> Any:
+        monkeypatch.setattr(WireClient, "batch_write", real)
+        done.append(run(backup))
+        return real(self, table, items)
+
+    monkeypatch.setattr(WireClient, "batch_write", slow)
+    with pytest.raises(PermanentError, match="another worker has gone on"):
+        run(backup)
+    assert done[0].proved
 
 
 def test_a_finished_restore_is_told_to_its_own_run_and_refused_to_others(backup: str) -> None:
