@@ -6,7 +6,7 @@ from datetime import datetime
 from tablekeep.engine.clock import utc_text
 from tablekeep.engine.copies.convert import Reject
 from tablekeep.engine.copies.dialects import Dialect
-from tablekeep.engine.copies.mapping import Mapping, SqlColumn
+from tablekeep.engine.copies.mapping import ChildTable, Mapping, SqlColumn
 from tablekeep.engine.copies.names import TableName, quoted
 
 REJECTS = "rejects"
@@ -18,27 +18,37 @@ _REJECT_COLUMNS = (
 _TAIL: dict[Dialect, str] = {
     "postgres": "",
     "redshift": "",
-    "mysql": " CHARACTER SET utf8mb4 COLLATE utf8mb4_bin",
+    "mysql": " CHARACTER SET utf8mb4 COLLATE {collation}",
 }
 """MySQL compares text without regard to case by default, and then `a` and `A` were one key."""
+COLLATION = "utf8mb4_0900_bin"
+"""MySQL's that regards case and spaces at the end; MariaDB calls its own `utf8mb4_nopad_bin`."""
 
 
 def create_table(
-    name: TableName, columns: Iterable[SqlColumn], *, words: str = "TABLE", key: Iterable[str] = ()
+    name: TableName,
+    columns: Iterable[SqlColumn],
+    *,
+    words: str = "TABLE",
+    key: Iterable[str] = (),
+    more: Iterable[str] = (),
+    collation: str = COLLATION,
 ) -> str:
     """CREATE TABLE.
 
     :param words: `UNLOGGED TABLE` and the like. :param key: names of the primary key's columns; none when empty.
+    :param more: further columns, as in SQL. :param collation: of MySQL's text.
     """
     dialect = name.dialect
-    lines = [one.definition(dialect) for one in columns]
+    columns = tuple(columns)
+    lines = [*(one.definition(dialect) for one in columns), *more]
     if dialect == "mysql":
         lines += [f"CHECK (json_valid({quoted(one.name, dialect)}))" for one in columns if one.form in ("json", "rest")]
     names = ", ".join(quoted(one, dialect) for one in key)
     if names:
         lines.append(f"PRIMARY KEY ({names})")
     inside = ",\n  ".join(lines)
-    return f"CREATE {words} {name.sql} (\n  {inside}\n){_TAIL[dialect]}"
+    return f"CREATE {words} {name.sql} (\n  {inside}\n){_TAIL[dialect].format(collation=collation)}"
 
 
 def table_key(mapping: Mapping) -> list[str]:
@@ -51,10 +61,18 @@ def table_key(mapping: Mapping) -> list[str]:
 def create_statements(mapping: Mapping, table: TableName) -> list[str]:
     """All tables of a mapping: the target, and those of sets."""
     statements = [create_table(table, mapping.columns, key=table_key(mapping))]
-    for child in mapping.children:
-        key = [] if mapping.dialect == "redshift" else [one.name for one in child.columns]
-        statements.append(create_table(child.beside(table), child.columns, key=key))
-    return statements
+    return [*statements, *(create_child(child, table) for child in mapping.children)]
+
+
+def create_child(child: ChildTable, table: TableName, collation: str = COLLATION) -> str:
+    """The table of a set's members beside `table`."""
+    names, more = [one.name for one in child.columns], list[str]()
+    if table.dialect == "redshift":
+        names = []
+    elif child.member.sql_type in ("longtext", "longblob"):  # which no index of MySQL takes whole
+        more = [f"KEY ({', '.join(quoted(one, table.dialect) for one in names[:-1])})"]
+        names = []
+    return create_table(child.beside(table), child.columns, key=names, more=more, collation=collation)
 
 
 def rejects_of(table: TableName) -> TableName:
@@ -66,7 +84,7 @@ def create_rejects(table: TableName) -> str:
     """Makes the reject table, if it is missing."""
     kinds = {"timestamptz": "datetime(6)"} if table.dialect == "mysql" else {}
     columns = ", ".join(f"{quoted(name, table.dialect)} {kinds.get(kind, kind)}" for name, kind in _REJECT_COLUMNS)
-    return f"CREATE TABLE IF NOT EXISTS {rejects_of(table).sql} ({columns}){_TAIL[table.dialect]}"
+    return f"CREATE TABLE IF NOT EXISTS {rejects_of(table).sql} ({columns}){_TAIL[table.dialect].format(collation='utf8mb4_bin')}"
 
 
 REJECTS_AT_ONCE = 300

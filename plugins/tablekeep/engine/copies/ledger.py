@@ -19,7 +19,7 @@ MAPPING_BYTES = 65_000
 """Of a mapping's text in the ledger; a longer one is packed."""
 
 _COLUMNS = (
-    ("target", 512), ("mode", 32), ("backup", 2048), ("backup_id", 64), ("as_of", 0), ("rows", -1), ("content_hash", 256),
+    ("target", 512), ("mode", 64), ("backup", 2048), ("backup_id", 64), ("as_of", 0), ("rows", -1), ("content_hash", 256),
     ("manifest_seal", 128), ("loaded_at", 0), ("actor", 512), ("run", 512), ("table_id", 32), ("edge", 0), ("mapping_hash", 64),
     ("mapping", MAPPING_BYTES),
 )  # fmt: skip
@@ -112,17 +112,16 @@ def insert_sql(table: TableName, values: str) -> str:
     return f"INSERT INTO {table.beside(LEDGER).sql} ({_names(table)}) VALUES ({values})"  # noqa: S608  names of ours and quoted
 
 
-def newest_sql(table: TableName, target: str) -> str:
-    """The newest row of a target; `target` is the dialect's placeholder or literal."""
-    return f"{_select(table, target)} ORDER BY {quoted('loaded_at', table.dialect)} DESC LIMIT 1"
+def newest_sql(table: TableName, target: str, table_id: str = "") -> str:
+    """The newest row of a target, of the table of that number alone where one is given; both are the dialect's placeholder or literal."""
+    return f"{_select(table, target, table_id)} ORDER BY {quoted('loaded_at', table.dialect)} DESC LIMIT 1"
 
 
-def of_backup_sql(table: TableName, target: str, backup_id: str) -> str:
+def of_backup_sql(table: TableName, target: str, backup_id: str, table_id: str = "") -> str:
     """The newest row of a target for one set."""
     name = quoted("backup_id", table.dialect)
-    return (
-        f"{_select(table, target)} AND {name} = {backup_id} ORDER BY {quoted('loaded_at', table.dialect)} DESC LIMIT 1"
-    )
+    same = f" AND {quoted('table_id', table.dialect)} = {table_id}" if table_id else ""
+    return f"{_select(table, target)} AND {name} = {backup_id}{same} ORDER BY {quoted('loaded_at', table.dialect)} DESC LIMIT 1"
 
 
 def placeholders() -> str:
@@ -134,9 +133,10 @@ def _names(table: TableName) -> str:
     return ", ".join(quoted(name, table.dialect) for name, _ in _COLUMNS)
 
 
-def _select(table: TableName, target: str) -> str:
+def _select(table: TableName, target: str, table_id: str = "") -> str:
     source = table.beside(LEDGER).sql
-    return f"SELECT {_names(table)} FROM {source} WHERE {quoted('target', table.dialect)} = {target}"  # noqa: S608
+    same = f" AND {quoted('table_id', table.dialect)} = {table_id}" if table_id else ""
+    return f"SELECT {_names(table)} FROM {source} WHERE {quoted('target', table.dialect)} = {target}{same}"  # noqa: S608
 
 
 def texts_of(load: Load) -> dict[str, str]:

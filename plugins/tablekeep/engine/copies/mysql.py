@@ -1,0 +1,328 @@
+"""The copy target MySQL and MariaDB (RDS, Aurora, any other): a staging table by LOAD DATA LOCAL, proved, then one swap.
+
+A statement that makes or renames a table commits by itself there, so the swap of `replace` is one RENAME TABLE, which is atomic. The
+table's comment carries a mark, and the ledger's line the same one: the line is written before the swap and counts for nothing until
+the table with its mark is in place. The other modes change rows and the ledger in one transaction. Where the old table has triggers,
+foreign keys or indexes of its owner's, `replace` changes the rows inside of it, too.
+"""
+
+import concurrent.futures
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+import pymysql
+
+from tablekeep.engine.clock import Clock
+from tablekeep.engine.copies.convert import Converted, Converter, Reject, Sent, differing_counts
+from tablekeep.engine.copies.ddl import create_child, create_table, reject_statements, table_key
+from tablekeep.engine.copies.dialects import Dialect
+from tablekeep.engine.copies.keys import KeySum
+from tablekeep.engine.copies.ledger import (
+    LEDGER,
+    Load,
+    create_sql,
+    insert_sql,
+    load_of,
+    newest_sql,
+    of_backup_sql,
+    placeholders,
+)
+from tablekeep.engine.copies.mapping import ChildTable
+from tablekeep.engine.copies.modes import ModeName
+from tablekeep.engine.copies.mysql_connection import LoadingConnection, connect
+from tablekeep.engine.copies.mysql_errors import TWICE, translate_mysql
+from tablekeep.engine.copies.mysql_rows import key_sum_sql, lines, load_sql
+from tablekeep.engine.copies.mysql_swap import CHANGE, Described, MysqlSwap, marked
+from tablekeep.engine.copies.names import TableName, parse_table, quoted
+from tablekeep.engine.copies.target import Loaded, Standing, Work
+from tablekeep.engine.errors import BadInputError, IntegrityError, TransientError
+from tablekeep.engine.progress import Progress
+
+CHUNK_BYTES = 16 * 1024 * 1024
+"""Of lines that one LOAD DATA takes; while it runs, the next ones are made."""
+
+
+class MysqlTarget:
+    """A table of a MySQL or MariaDB database.
+
+    :param arguments: of pymysql's `connect`: host, port, user, password, database, ssl, unix_socket.
+    :param table: `database.table`, or a table of the connection's database.
+    :raises BadInputError: for a table's name that cannot be.
+    """
+
+    def __init__(self, arguments: Mapping[str, Any], table: str) -> None:
+        self._given = dict(arguments)
+        self._table = parse_table(table, "mysql", str(self._given.get("database") or ""))
+        if self._table.table == LEDGER:
+            raise BadInputError(f"copying to {self._table}", "this is the ledger itself", "name another table")
+
+    @property
+    def address(self) -> str:
+        where = self._given.get("host") or self._given.get("unix_socket") or "localhost"
+        return f"mysql://{where}:{self._given.get('port', 3306)}/{self._table.schema}"
+
+    @property
+    def table(self) -> TableName:
+        return self._table
+
+    @property
+    def dialect(self) -> Dialect:
+        return "mysql"
+
+    @property
+    def modes(self) -> frozenset[ModeName]:
+        return frozenset({"replace", "append", "upsert", "incremental"})
+
+    @contextmanager
+    def session(self, clock: Clock) -> Iterator["MysqlSession"]:
+        what = f"copying to {self._table} in {self.address}"
+        connection = connect(self._given, self.address)
+        try:
+            yield MysqlSession(connection, self._table, what, clock)
+        except pymysql.MySQLError as error:
+            raise translate_mysql(error, what) from None
+        finally:
+            with suppress(pymysql.MySQLError):
+                connection.close()  # what was not committed is rolled back, and the lock is given back
+
+    def keep_rejects(self, backup_id: str, rejects: tuple[Reject, ...], clock: Clock) -> None:
+        with self.session(clock) as session:
+            session.keep_rejects(backup_id, rejects)
+
+
+class MysqlSession:
+    """One connection. Of two copies to one table the second is turned away, by a lock of the connection's."""
+
+    def __init__(self, connection: LoadingConnection, table: TableName, what: str, clock: Clock) -> None:
+        self._connection, self._table, self._what, self._clock = connection, table, what, clock
+        self._standing: Standing | None = None
+        if self._one("SELECT @@lower_case_table_names")[0]:  # the server keeps names in lower case
+            self._table = table = replace(table, schema=table.schema.lower(), table=table.table.lower())
+        name = f"tablekeep:{hashlib.sha256(str(table).encode()).hexdigest()[:40]}"
+        if self._one("SELECT GET_LOCK(%s, 0)", [name])[0] != 1:
+            raise TransientError(what, "another copy to this table runs", "wait until it has ended")
+        version = str(self._one("SELECT VERSION()")[0])
+        # keys that differ by case or by spaces at their end are two
+        self._collation = "utf8mb4_nopad_bin" if "MariaDB" in version else "utf8mb4_0900_bin"
+        self._swap = MysqlSwap(self._run, table, what)
+
+    def _run(self, sql: str, values: Sequence[Any] | None = None) -> Any:
+        cursor = self._connection.cursor()
+        cursor.execute(sql, values)
+        return cursor
+
+    def _one(self, sql: str, values: Sequence[Any] | None = None) -> Any:
+        return self._run(sql, values).fetchone()
+
+    def standing(self) -> Standing:
+        table = self._table
+        if self._one("SELECT 1 FROM information_schema.schemata WHERE BINARY schema_name = %s", [table.schema]) is None:
+            raise BadInputError(
+                self._what, f"there is no database {table.schema!r}", f"CREATE DATABASE {quoted(table.schema, 'mysql')}, or name another"
+            )  # fmt: skip
+        found = self._swap.described(table)
+        last = None
+        if found is not None and found.mark and self._swap.described(table.beside(LEDGER)) is not None:
+            row = self._one(newest_sql(table, "%s", "%s"), [str(table), found.mark])
+            last = _load(row) if row else None
+        if found is None:
+            self._standing = Standing(False)
+        else:
+            self._standing = Standing(True, found.replaceable, last, found.columns)
+        return self._standing
+
+    def rows(self) -> int:
+        return self._count(self._table)
+
+    def _count(self, table: TableName) -> int:
+        return int(self._one(f"SELECT COUNT(*) FROM {table.sql}")[0])  # noqa: S608  quoted
+
+    def loaded(self, backup_id: str) -> Load | None:
+        found = self._swap.described(self._table)
+        if found is None or not found.mark or self._swap.described(self._table.beside(LEDGER)) is None:
+            return None
+        row = self._one(of_backup_sql(self._table, "%s", "%s", "%s"), [str(self._table), backup_id, found.mark])
+        return _load(row) if row else None
+
+    def load(self, work: Work, *, progress: Progress) -> Loaded:
+        standing = self._standing or self.standing()
+        self._swap.drop_forgotten(progress)
+        staging = self._swap.staging(self._clock.token(6))
+        try:
+            sent = self._stage(staging, work, progress)
+            progress.phase("index")
+            self._prove(staging, work, sent)
+            self._run(create_sql(self._table, "mysql"))
+            progress.phase("swap")
+            loaded = self._swap_in(staging, work, sent, standing, progress)
+            if work.mapping.document.misfits_to == "reject":
+                self.keep_rejects(work.load.backup_id, tuple(sent.rejects))
+            return loaded
+        except BaseException:
+            self._give_up(staging, work)
+            raise
+
+    def _stage(self, staging: TableName, work: Work, progress: Progress) -> Sent:
+        """Makes the staging tables and fills them."""
+        mapping, changes = work.mapping, work.opened.manifest.window is not None
+        key = table_key(mapping)
+        more = [f"{quoted(CHANGE, 'mysql')} varchar(6) NOT NULL"] if changes else []
+        mark = marked(self._clock.token(8))
+        self._run(create_table(staging, mapping.columns, key=key, more=more, collation=self._collation) + mark)
+        for child in mapping.children:
+            self._run(create_child(child, staging, self._collation) + mark)
+        converter = Converter(mapping, work.opened.manifest)
+        progress.phase("load", work.opened.manifest.items)
+        with _Loader(self._connection, self._what) as loader:
+            own = load_sql(staging, mapping.columns, CHANGE if changes else None)
+            children = [load_sql(child.beside(staging), child.columns) for child in mapping.children]
+            for converted in converter.batches(work.opened, progress):
+                loader.add(own, lines(mapping.columns, converted.arrays, converted.changes if changes else None))
+                self._add_children(loader, children, mapping.children, converted)
+        return converter.check(str(self._table))
+
+    @staticmethod
+    def _add_children(
+        loader: "_Loader", statements: list[str], children: tuple[ChildTable, ...], converted: Converted
+    ) -> None:
+        for statement, child, arrays in zip(statements, children, converted.children, strict=True):
+            if arrays and len(arrays[0]):
+                loader.add(statement, lines(child.columns, arrays))
+
+    def _prove(self, staging: TableName, work: Work, sent: Sent) -> None:
+        """:raises IntegrityError: when the staging tables do not hold what was sent."""
+        mapping = work.mapping
+        key = [column for column in mapping.columns if column.key]
+        counts = ", ".join(f"COUNT(*) - COUNT({quoted(column.name, 'mysql')})" for column in mapping.columns)
+        row = self._one(f"SELECT COUNT(*), {key_sum_sql(key)}, {counts} FROM {staging.sql}")  # noqa: S608  quoted
+        nulls = {column.name: int(count) for column, count in zip(mapping.columns, row[2:], strict=True)}
+        problems = differing_counts(sent, int(row[0]), nulls, KeySum(int(row[0]), int(row[1])))
+        for child in mapping.children:
+            count = self._count(child.beside(staging))
+            if count != sent.members[child.suffix]:
+                problems.append(f"{child.suffix!r} has {count:,} members, {sent.members[child.suffix]:,} were sent")
+        if problems:
+            raise IntegrityError(
+                self._what, f"the staging table differs from what was sent: {'; '.join(problems[:5])}", "nothing was swapped"
+            )  # fmt: skip
+
+    def _swap_in(self, staging: TableName, work: Work, sent: Sent, standing: Standing, progress: Progress) -> Loaded:
+        swap, mode = self._swap, work.mode
+        if not standing.exists:
+            self._drop_deletions(staging, work)
+            rows = self._count(staging)
+            self._rename(staging, work, rows, None)
+            return Loaded(sent, rows, inserted=rows)
+        found = swap.described(self._table)
+        if found is None:
+            raise TransientError(self._what, "the table was dropped meanwhile", "look at it, and try again")
+        if mode.name == "replace" and swap.may_rename(work, standing, progress):
+            self._rename(staging, work, sent.rows, found)
+            return Loaded(sent, sent.rows, inserted=sent.rows)
+        mark = found.mark or swap.give_mark(self._clock.token(8))
+        swap.prepare(work, found, self._collation, mark)
+        self._run("START TRANSACTION")
+        inserted, updated, deleted = swap.apply(staging, work)
+        rows = self._count(self._table)
+        self._add_line(self._line(work, mark, rows))
+        self._connection.commit()
+        swap.drop([staging, *(child.beside(staging) for child in work.mapping.children)])
+        return Loaded(sent, rows, inserted, updated, deleted)
+
+    def _rename(self, staging: TableName, work: Work, rows: int, found: Described | None) -> None:
+        """The ledger's line first: it counts from the moment in which the table that has its mark is in place."""
+        self._add_line(self._line(work, self._swap.mark_of(staging), rows))
+        self._connection.commit()
+        self._swap.rename(staging, work, found)
+
+    def _drop_deletions(self, staging: TableName, work: Work) -> None:
+        """A first load of changes: what is deleted in them was never there."""
+        if work.opened.manifest.window is not None:
+            self._run(f"DELETE FROM {staging.sql} WHERE {quoted(CHANGE, 'mysql')} = 'delete'")  # noqa: S608  quoted
+            self._run(f"ALTER TABLE {staging.sql} DROP COLUMN {quoted(CHANGE, 'mysql')}")
+
+    def _line(self, work: Work, mark: str, rows: int) -> Load:
+        return replace(work.load, table_id=mark, rows=rows)
+
+    def _add_line(self, load: Load) -> None:
+        values = [
+            one.astimezone(UTC).replace(tzinfo=None) if isinstance(one, datetime) else one for one in load.values()
+        ]
+        self._run(insert_sql(self._table, placeholders()), values)
+
+    def keep_rejects(self, backup_id: str, rejects: tuple[Reject, ...]) -> None:
+        """Writes the reject table; earlier lines of the same set go."""
+        literal = self._connection.literal
+        for statement in reject_statements(self._table, backup_id, rejects, self._clock.now(), literal):
+            self._run(statement)
+        self._connection.commit()
+
+    def _give_up(self, staging: TableName, work: Work) -> None:
+        with suppress(Exception):  # the error that led here matters more; a later copy drops the tables
+            self._connection.rollback()
+            self._swap.drop([staging, *(child.beside(staging) for child in work.mapping.children)])
+
+
+class _Loader:
+    """Sends chunks of lines in the background, one at a time. As a context it waits for the last one.
+
+    :raises IntegrityError: when the server takes fewer rows than were sent, or warns of a value.
+    """
+
+    def __init__(self, connection: LoadingConnection, what: str) -> None:
+        self._connection, self._what = connection, what
+        self._pool = concurrent.futures.ThreadPoolExecutor(1, "load-data")
+        self._running: concurrent.futures.Future[None] | None = None
+        self._waiting: dict[str, list[bytes]] = {}
+        self._sizes: dict[str, int] = {}
+
+    def __enter__(self) -> "_Loader":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        try:
+            if error is None:
+                for statement in list(self._waiting):
+                    self._send(statement)
+                self._wait()
+        finally:
+            self._pool.shutdown(wait=True)
+
+    def add(self, statement: str, body: bytes) -> None:
+        self._waiting.setdefault(statement, []).append(body)
+        self._sizes[statement] = self._sizes.get(statement, 0) + len(body)
+        if self._sizes[statement] >= CHUNK_BYTES:
+            self._send(statement)
+
+    def _send(self, statement: str) -> None:
+        body = b"".join(self._waiting.pop(statement))
+        self._sizes.pop(statement, None)
+        self._wait()
+        self._running = self._pool.submit(self._load, statement, body)
+
+    def _wait(self) -> None:
+        running, self._running = self._running, None
+        if running is not None:
+            running.result()
+
+    def _load(self, statement: str, body: bytes) -> None:
+        sent = body.count(b"\n")  # those inside of a value are escaped
+        taken, warnings = self._connection.load(statement, body)
+        if TWICE in warnings:
+            raise IntegrityError(
+                self._what, "a key is there twice", "verify the backup with --level full; nothing was swapped"
+            )
+        if warnings or taken != sent:
+            told = f" and warned ({', '.join(str(one) for one in sorted(set(warnings)))})" if warnings else ""
+            raise IntegrityError(
+                self._what, f"the server took {taken:,} of {sent:,} rows{told}", "nothing was swapped; look up the warnings' numbers"
+            )  # fmt: skip
+
+
+def _load(row: Sequence[Any]) -> Load:
+    """A line of the ledger; its times are UTC."""
+    return load_of([one.replace(tzinfo=UTC) if isinstance(one, datetime) else one for one in row])
