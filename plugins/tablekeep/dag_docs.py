@@ -1,7 +1,7 @@
 """The text that Airflow shows on each DAG: what it does, and what to do when it is red."""
 
 from tablekeep.engine.config.kinds.dynamodb import DynamoDBPipeline
-from tablekeep.engine.config.model import AthenaCopy, Backup, Copy, PostgresCopy
+from tablekeep.engine.config.model import AthenaCopy, Backup, Copy, RedshiftCopy
 from tablekeep.engine.config.values import duration_text
 
 
@@ -70,9 +70,9 @@ def copy_doc(pipeline: DynamoDBPipeline, copy: Copy) -> str:
     if isinstance(copy, AthenaCopy):
         return _athena_doc(pipeline, copy)
     where = (
-        f"the connection `{copy.conn_id}`"
-        if isinstance(copy, PostgresCopy)
-        else f"Redshift `{copy.workgroup or copy.cluster}`, database `{copy.database}`"
+        f"Redshift `{copy.workgroup or copy.cluster}`, database `{copy.database}`"
+        if isinstance(copy, RedshiftCopy)
+        else f"the connection `{copy.conn_id}`"
     )
     return f"""# Copy of `{pipeline.table}` to `{copy.table}`
 

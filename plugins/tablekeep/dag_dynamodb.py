@@ -11,9 +11,9 @@ from tablekeep.dag_common import aws_of, cron_timetable, make_dag, max_usd, sour
 from tablekeep.dag_docs import backup_doc, copy_doc, verify_doc
 from tablekeep.dag_restores import drill_dag, restore_dag
 from tablekeep.engine.config.kinds.dynamodb import DynamoDBPipeline
-from tablekeep.engine.config.model import AthenaCopy, Copy, PostgresCopy, RedshiftCopy
+from tablekeep.engine.config.model import AthenaCopy, Copy, MysqlCopy, PostgresCopy, RedshiftCopy
 from tablekeep.operators.athena import ParquetToAthenaOperator
-from tablekeep.operators.copy import ParquetToPostgresOperator, ParquetToRedshiftOperator
+from tablekeep.operators.copy import ParquetToMySqlOperator, ParquetToPostgresOperator, ParquetToRedshiftOperator
 from tablekeep.operators.expire import ExpireBackupsOperator
 from tablekeep.operators.export import DynamoDBToParquetOperator
 from tablekeep.operators.incremental import IncrementalBackupOperator, MergeBackupsOperator
@@ -186,6 +186,8 @@ def _copy(pipeline: DynamoDBPipeline, copy: Copy) -> DAG:
             )
         elif isinstance(copy, PostgresCopy):
             ParquetToPostgresOperator(conn_id=copy.conn_id, **_loaded(copy), **common)
+        elif isinstance(copy, MysqlCopy):
+            ParquetToMySqlOperator(conn_id=copy.conn_id, **_loaded(copy), **common)
         else:
             ParquetToRedshiftOperator(
                 **_loaded(copy),
@@ -202,7 +204,7 @@ def _copy(pipeline: DynamoDBPipeline, copy: Copy) -> DAG:
     return dag
 
 
-def _loaded(copy: PostgresCopy | RedshiftCopy) -> dict[str, Any]:
+def _loaded(copy: PostgresCopy | MysqlCopy | RedshiftCopy) -> dict[str, Any]:
     """How rows are loaded."""
     return {"mode": copy.mode, "mapping": copy.mapping.as_yaml() if copy.mapping else None}
 

@@ -1,10 +1,12 @@
 """`tablekeep copy` as a person uses it."""
 
 import json
+import secrets
 from pathlib import Path
 from typing import Any
 
 import psycopg
+import pymysql
 import pytest
 
 from tests.cli.test_cli import tablekeep
@@ -129,3 +131,30 @@ def test_to_athena(backup: str, local_aws: Any) -> None:
     assert (
         tablekeep("copy", backup, "--to", "athena://analytics", "--into", "orders", "--mode", "append").returncode == 2
     )
+
+
+def test_to_mysql_with_the_password_from_the_environment_or_a_connection(
+    mariadb: Any, backup: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = f"cli_{secrets.token_hex(4)}"
+    with pymysql.connect(
+        host="127.0.0.1", port=mariadb.port, user="root", password=mariadb.password, autocommit=True
+    ) as connection:
+        cursor = connection.cursor()
+        cursor.execute(f"CREATE DATABASE {name}")
+        address = f"mysql://root@127.0.0.1:{mariadb.port}/{name}"
+        refused = tablekeep("copy", backup, "--to", address, "--into", "orders", "--json")
+        assert refused.returncode == 2
+        assert "Access denied" in json.loads(refused.stdout)["why"]
+        monkeypatch.setenv("MYSQL_PWD", mariadb.password)
+        done = tablekeep("copy", backup, "--to", address, "--into", "orders", "--json")
+        assert done.returncode == 0, done.stderr
+        assert json.loads(done.stdout)["rows"] == 40
+        monkeypatch.delenv("MYSQL_PWD")
+        monkeypatch.setenv("AIRFLOW_CONN_SHOP", address.replace("root@", f"root:{mariadb.password}@"))
+        again = tablekeep("copy", backup, "--to", "conn:shop", "--into", "orders")
+        assert again.returncode == 0, again.stderr
+        assert mariadb.password not in done.stdout + done.stderr + again.stdout + again.stderr
+        cursor.execute(f"SELECT COUNT(*) FROM {name}.orders")
+        assert cursor.fetchone() == (40,)
+        cursor.execute(f"DROP DATABASE {name}")

@@ -18,6 +18,7 @@ from tablekeep.engine.errors import BadInputError
 
 PREFIX_VARIABLE = "TABLEKEEP_SECRETS_PREFIX"
 POSTGRES_TYPES = ("postgres", "postgresql")
+MYSQL_TYPES = ("mysql", "mariadb")
 
 
 @dataclass(frozen=True)
@@ -174,6 +175,28 @@ def postgres_conninfo(connection: Connection) -> dict[str, Any]:
     named = {
         "host": connection.host, "port": connection.port, "user": connection.login, "password": connection.password,
         "dbname": connection.schema,
+    }  # fmt: skip
+    return {name: value for name, value in named.items() if value} | found
+
+
+_TLS = ("ssl_ca", "ssl_cert", "ssl_key", "ssl_verify_cert", "ssl_verify_identity")
+
+
+def mysql_arguments(connection: Connection) -> dict[str, Any]:
+    """The connection as pymysql's arguments; `extra.ssl` is Airflow's mapping of ca, cert and key, `extra.unix_socket` a path.
+
+    :raises BadInputError: when it is of another type.
+    """
+    what = f"using the connection {connection.conn_id}"
+    if connection.conn_type not in MYSQL_TYPES:
+        raise BadInputError(what, f"it is of type {connection.conn_type}", "name a connection of type mysql")
+    extra = connection.extra
+    found: dict[str, Any] = {name: extra[name] for name in (*_TLS, "unix_socket") if extra.get(name)}
+    if extra.get("ssl"):
+        found["ssl"] = json.loads(extra["ssl"]) if isinstance(extra["ssl"], str) else dict(extra["ssl"])
+    named = {
+        "host": connection.host, "port": connection.port, "user": connection.login, "password": connection.password,
+        "database": connection.schema,
     }  # fmt: skip
     return {name: value for name, value in named.items() if value} | found
 

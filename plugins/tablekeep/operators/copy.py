@@ -95,6 +95,23 @@ class ParquetToPostgresOperator(_ParquetToDatabaseOperator):
         return PostgresTarget(postgres_conninfo(connection_for(self.conn_id)), self.target_table)
 
 
+class ParquetToMySqlOperator(_ParquetToDatabaseOperator):
+    """Copies to MySQL or MariaDB.
+
+    :param conn_id: the Airflow connection of the database.
+    """
+
+    def __init__(self, *, conn_id: str, **more: Any) -> None:
+        super().__init__(**more)
+        self.conn_id = conn_id
+
+    def target(self) -> Any:
+        from tablekeep.engine.connections import mysql_arguments
+        from tablekeep.engine.copies.mysql import MysqlTarget
+
+        return MysqlTarget(mysql_arguments(connection_for(self.conn_id)), self.target_table)
+
+
 class ParquetToRedshiftOperator(_ParquetToDatabaseOperator):
     """Copies to Redshift over its Data API.
 

@@ -111,7 +111,7 @@ restore: {patterns_refused: ["prod-*"], max_wcu: 100.5}
             "copies[0].conn_id: this key is required (for example conn_id: analytics_pg)",
         ),
         ("copies: [{name: x}]", "copies[0]: this key is required"),
-        ("copies: [{name: x, to: oracle}]", "it must be postgres, redshift or athena"),
+        ("copies: [{name: x, to: oracle}]", "it must be postgres, mysql, redshift or athena"),
         ("copies: [{name: x, to: athena, table: t}]", "copies[0].database: this key is required"),
         (
             "copies: [{name: x, to: athena, database: d, table: a.b}]",

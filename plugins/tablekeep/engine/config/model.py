@@ -30,7 +30,6 @@ NOT_BUILT = {
 """Keys of the design that have no effect yet. They are refused, for a key that is silently ignored is a promise broken."""
 
 NOT_BUILT_VALUES = {
-    ("copies.to", "mysql"): "only postgres, redshift and athena are built",
     ("copies.mode", "upsert"): "only the mode replace is built",
     ("copies.mode", "append"): "only the mode replace is built",
 }
@@ -159,6 +158,15 @@ class PostgresCopy(_Copy):
     """The Airflow connection of the database."""
 
 
+class MysqlCopy(_Copy):
+    """A copy to MySQL or MariaDB (RDS, Aurora, any other)."""
+
+    to: Literal["mysql"]
+    """The kind of database."""
+    conn_id: ConnectionId
+    """The Airflow connection of the database."""
+
+
 class RedshiftCopy(_Copy):
     """A copy to Redshift over its Data API: a serverless workgroup, or a cluster with a user or a secret."""
 
@@ -209,7 +217,7 @@ class AthenaCopy(Model):
     """The catalog's Region; the pipeline's when not given."""
 
 
-Copy = Annotated[PostgresCopy | RedshiftCopy | AthenaCopy, Field(discriminator="to")]
+Copy = Annotated[PostgresCopy | MysqlCopy | RedshiftCopy | AthenaCopy, Field(discriminator="to")]
 
 
 class Objectives(Model):

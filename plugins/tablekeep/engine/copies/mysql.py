@@ -74,6 +74,10 @@ class MysqlTarget:
         return "mysql"
 
     @property
+    def child_tables(self) -> bool:
+        return True
+
+    @property
     def modes(self) -> frozenset[ModeName]:
         return frozenset({"replace", "append", "upsert", "incremental"})
 
