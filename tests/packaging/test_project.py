@@ -61,6 +61,15 @@ def test_the_json_schema_of_pipelines_is_the_models() -> None:
     assert SCHEMA_FILE.read_text() == schema_text()
 
 
+def test_the_text_of_every_guard_is_where_the_table_says() -> None:
+    from tests.guards.switch import code_without
+    from tests.guards.table import GUARDS
+
+    for guard in GUARDS:
+        if "operators" not in guard.where:  # Airflow is slow to import; tests/guards looks at these, too
+            code_without(guard)
+
+
 def test_every_test_that_the_list_of_faults_names_exists() -> None:
     named = set(re.findall(r"`(test_[a-z0-9_]+)`", (PROJECT / "tests" / "FAULTS.md").read_text()))
     defined = {
