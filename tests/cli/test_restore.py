@@ -40,6 +40,13 @@ def test_some_items_to_a_table_and_to_a_file(backup: str, tmp_path: Path) -> Non
     keys.write_text('{"pk": "customer-1", "sk": 1}\n\n{"pk": {"S": "customer-2"}, "sk": {"N": "2"}}\n')
     done = tablekeep("restore", backup, "--to-table", "two", "--keys-file", str(keys), "--json")
     assert json.loads(done.stdout)["items"] == 2
+    fewer = tablekeep("restore", backup, "--to-table", "one", "--key", '{"pk": "nobody", "sk": 1}')
+    assert fewer.returncode == 0
+    assert "1 of the 1 listed keys are not in the backup" in fewer.stdout
+    assert (
+        "no item of the backup is wanted"
+        in tablekeep("restore", backup, "--to-table", "none", "--where", "price < 0").stdout
+    )
     file = tmp_path / "paid.json.gz"
     written = tablekeep(
         "restore", backup, "--to-file", str(file), "--where", "paid = true", "--key-prefix", "pk=customer-2", "--json"

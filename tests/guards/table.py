@@ -246,7 +246,7 @@ SECTIONS: dict[str, list[Guard]] = {
         Guard("a day kept by a set that was found wrong", "backups.retention:judge_sets",
               "good = [one for one in full if one.backup_id not in wrong]", "good = full",
               f"{EXPIRY}::test_a_set_that_was_found_wrong_takes_no_days_place"),
-        Guard("the newest set", "backups.retention:judge_sets", 'why[one.backup_id].append("newest")', "pass",
+        Guard("the newest set", "backups.retention:judge_sets", 'why[name].append("newest")', "pass",
               f"{EXPIRY}::test_the_newest_stays_verified_or_not"),
         Guard("a pinned set", "backups.retention:judge_sets", 'why[one.backup_id].append("pinned")', "pass",
               f"{EXPIRY}::test_pinned_sets_stay_until_they_are_unpinned"),

@@ -5,7 +5,7 @@ import sys
 from typing import Any
 
 from tablekeep.engine.errors import BadInputError
-from tablekeep.engine.restore.differences import ItemDifference, See
+from tablekeep.engine.restore.differences import DIFFERENT, ItemDifference, See
 from tablekeep.engine.restore.proof import STATES
 from tablekeep.engine.restore.words import attributes_text, place_text
 
@@ -59,7 +59,8 @@ def difference_lines(
     for one in differing:
         lines.append((one["state"], one["key"]))
         if any("left_value" in place for place in one["attributes"]):
-            lines += [("", place_text(place)) for place in one["attributes"]]
+            alone = one["state"] not in (DIFFERENT, STATES[DIFFERENT])
+            lines += [("", place_text(place, alone=alone)) for place in one["attributes"]]
             if "more" in one:
                 lines.append(("", f"and {one['more']:,} more"))
         elif text := attributes_text(one):

@@ -104,6 +104,7 @@ def tell(outcome: Outcome) -> None:
     phases = ", ".join(f"{name} {seconds:.1f} s" for name, seconds in document["phases"].items())
     lines: list[tuple[str, object]] = [
         ("drill", "PASSED" if document["passed"] else "FAILED"),
+        *(("problem", one) for one in document["problems"]),
         ("backup", document["backup"]),
         ("", f"of {document['as_of'][:19]}Z, {document['chosen']}; {document['scope']}"),
         (
@@ -113,15 +114,15 @@ def tell(outcome: Outcome) -> None:
             else "NO",
         ),
         ("RTO", f"{document['rto_seconds']:.1f} s ({phases})"),
+        *(
+            [("predicted", f"{document['predicted_seconds']:.1f} s for today's {document['today_items']:,} items")]
+            if document["selection"]
+            else []
+        ),
         ("RPO", f"{seconds_text(document['rpo_seconds'])} at the drill's start"),
         ("teardown", "nothing is left" if document["torn_down"] else f"{document['scratch_table']} MAY BE LEFT"),
         ("page", document["page"]),
     ]
-    if document["selection"]:
-        lines.insert(
-            5, ("predicted", f"{document['predicted_seconds']:.1f} s for today's {document['today_items']:,} items")
-        )
     lines += [("check", f"{one['name']}: {'passed' if one['passed'] else 'FAILED'}") for one in document["checks"]]
     lines += [("swept", f"{one['table']}, left by {one['run']}") for one in document["swept"]]
-    lines += difference_lines(document["differing"])
-    print_pairs(lines + [("problem", one) for one in document["problems"]])
+    print_pairs([*lines, *difference_lines(document["differing"])])

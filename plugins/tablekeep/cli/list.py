@@ -6,12 +6,12 @@ from typing import Any
 
 from tablekeep.cli.command import DONE, FAILED, Context, Outcome
 from tablekeep.cli.output import print_table, size_text
-from tablekeep.cli.times import duration
+from tablekeep.cli.times import age_text, duration
 from tablekeep.engine.backups.catalog import judged, list_backups, verifications
 from tablekeep.engine.backups.location import Shelf
 from tablekeep.engine.backups.manifest import Manifest
 from tablekeep.engine.backups.s3 import S3Store
-from tablekeep.engine.clock import utc_text
+from tablekeep.engine.clock import parse_utc, utc_text
 from tablekeep.engine.dynamodb.native import native_backups
 from tablekeep.engine.names import parse_s3
 
@@ -52,7 +52,12 @@ def run(args: argparse.Namespace, context: Context) -> Outcome:
                 "items": manifest.items,
                 "bytes": manifest.stored_bytes,
                 "content_hash": str(manifest.content),
-                "verified": {"at": record["at"], "level": result["level"], "ok": result["ok"]}
+                "verified": {
+                    "at": record["at"],
+                    "level": result["level"],
+                    "ok": result["ok"],
+                    "age_seconds": round((context.clock.now() - parse_utc(str(record["at"]))).total_seconds()),
+                }
                 if record and isinstance(result, dict)
                 else None,
             }
@@ -100,7 +105,7 @@ def tell(outcome: Outcome) -> None:
         state = (
             "never"
             if not proof
-            else (f"{proof['level']} {proof['at'][:16]}" if proof["ok"] else f"FAILED {proof['at'][:16]}")
+            else f"{proof['level'] if proof['ok'] else 'FAILED'}, {age_text(proof['age_seconds'])} ago"
         )
         rows.append(
             [

@@ -31,6 +31,4 @@ def tell(outcome: Outcome) -> None:
     document = {name: one for name, one in outcome.document.items() if name != "planned"}
     plan = RestorePlan.from_dict(document)
     print_pairs([(name, text) for name, text in plan_lines(plan)])
-    print(
-        f"Nothing was changed. The same command without `plan`, and with --plan {plan.hash[:16]}…, does exactly this."
-    )
+    print(f"Nothing was changed. The same command without `plan`, and with --plan {plan.hash[:16]}, does exactly this.")

@@ -18,6 +18,7 @@ from tablekeep.engine.names import parse_s3
 from tablekeep.engine.prices import load_prices
 from tablekeep.engine.restore.file import restore_to_file
 from tablekeep.engine.restore.request import MODES, PATHS, RestoreRequest
+from tablekeep.engine.restore.selection import absent_text
 from tablekeep.engine.restore.table import restore_table
 from tablekeep.engine.restore.terraform import import_file
 
@@ -219,6 +220,8 @@ def tell(outcome: Outcome) -> None:
     lines.append(("took", f"{document['seconds']:.1f} s: {phases}"))
     if document["mode"] == "new":
         lines.append(("indexes", ", ".join(document["indexes"]) or "none"))
+    if note := absent_text(document["selection"], document["items"]):
+        lines.append(("NOTE", note))
     if document["replaced"]:
         lines.append(("replaced", f"{document['replaced']:,} items; they lie in {document['replaced_at']}*"))
     lines += [

@@ -33,3 +33,11 @@ def moment(text: str | None) -> datetime | None:
             f"reading the time {text[:60]!r}", "it is no time with its zone", "write 2026-11-23T02:00:00Z"
         )
     return found.astimezone(UTC)
+
+
+def age_text(seconds: float) -> str:
+    """How old something is, in its largest unit: `3 d`, `26 h`, `5 min`, `40 s`."""
+    for unit, size, least in (("d", 86400, 2), ("h", 3600, 2), ("min", 60, 2)):
+        if seconds >= size * least:
+            return f"{seconds // size:.0f} {unit}"
+    return f"{max(0.0, seconds):.0f} s"

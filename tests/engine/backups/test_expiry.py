@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from tablekeep.engine.backups.catalog import verifications
 from tablekeep.engine.backups.records import read_records
 from tablekeep.engine.backups.retention import Keep, expire
 from tablekeep.engine.backups.store import AlreadyExistsError, MemoryStore
@@ -72,6 +73,22 @@ def test_the_newest_stays_verified_or_not(history: History) -> None:
     history.judge(newest, False)
     run(history, Keep(daily=1, minimum=1))
     assert newest in history.manifests()
+
+
+def test_the_verification_that_is_told_is_the_one_that_says_most(history: History) -> None:
+    (name,) = days(history, 1)
+
+    def told(*looks: tuple[str, bool]) -> tuple[str, bool]:
+        for level, ok in looks:
+            history.record("verify", name, {"ok": ok, "level": level})
+        found = verifications(history.store, history.shelf)[name]["result"]
+        return found["level"], found["ok"]
+
+    assert told() == ("full", True)
+    assert told(("list", True), ("sample", True)) == ("full", True), "a lighter look does not hide the full one"
+    assert told(("checksum", False), ("sample", True)) == ("checksum", False)
+    assert told(("full", True)) == ("full", True), "read whole again, and found whole"
+    assert told(("confirm", False), ("full", True)) == ("confirm", False), "what a full export disproved stays so"
 
 
 def test_pinned_sets_stay_until_they_are_unpinned(history: History) -> None:

@@ -171,6 +171,8 @@ def test_time_is_told_from_what_was_measured(aws: Any) -> None:
         ({"mode": "missing-only", "to_table": "orders", "ttl": True}, "new table only"),
         ({"skip_settings": ("everything",)}, "no group of settings"),
         ({"keys": ()}, "there is none"),
+        ({"where": ("prices > 1",)}, "no item of the backup has the attribute prices. near it: price"),
+        ({"where": ("zzz exists",)}, "`tablekeep show` lists them"),
     ],
 )
 def test_what_may_not_be_is_refused_before_anything_is_made(aws: Any, more: dict[str, Any], why: str) -> None:

@@ -94,18 +94,27 @@ def newest(store: Store, shelf: Shelf, *, table_id: str | None = None) -> Manife
     return next((one for one in found if table_id is None or one.table_id == table_id), None)
 
 
-def verifications(store: Store, shelf: Shelf) -> dict[str, dict[str, Any]]:
-    """For each backup id its newest verification record."""
-    latest: dict[str, dict[str, Any]] = {}
-    for record in read_records(store, shelf, "verify"):
-        if record["backup_id"]:
-            latest[record["backup_id"]] = record
-    return latest
-
-
 DISPROOF = "confirm"
 """The level of a record that compares a merged set with a fresh export. What it disproves no later look makes good: that a set is stored
 as it was written does not make it right."""
+
+
+def verifications(store: Store, shelf: Shelf) -> dict[str, dict[str, Any]]:
+    """For each backup id the verification record that says most of it: the one that found it wrong, as long as that stands (see
+    `judged`); else the last one at level `full`; else the newest."""
+    newest, full, bad = dict[str, dict[str, Any]](), dict[str, dict[str, Any]](), dict[str, dict[str, Any]]()
+    for record in read_records(store, shelf, "verify"):
+        name, result = record["backup_id"], record["result"]
+        if not name:
+            continue
+        newest[name] = record
+        if not result["ok"]:
+            bad[name] = record
+        elif result["level"] == "full":
+            full[name] = record
+            if name in bad and bad[name]["result"]["level"] != DISPROOF:
+                del bad[name]
+    return newest | full | bad
 
 
 def judged(store: Store, shelf: Shelf) -> tuple[set[str], set[str]]:

@@ -127,9 +127,8 @@ def judge_sets(
             fine = kept[-1].as_of
     for one in [one for one in good if one.backup_id in verified][: keep.minimum]:
         why[one.backup_id].append("minimum")
-    for newest in (sets[:1], full[:1]):
-        for one in newest:
-            why[one.backup_id].append("newest")
+    for name in {one.backup_id for one in (*sets[:1], *full[:1])}:
+        why[name].append("newest")
     for one in sets:
         if one.backup_id in pinned:
             why[one.backup_id].append("pinned")

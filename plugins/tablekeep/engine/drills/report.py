@@ -89,7 +89,7 @@ def judge(report: DrillReport, objectives: Objectives) -> None:
         ("RTO", objectives.rto_seconds, whole, kind), ("RPO", objectives.rpo_seconds, report.rpo_seconds, "at the drill's start")
     ):  # fmt: skip
         if limit is not None and actual > limit:
-            report.problems.append(f"{name} missed: {actual:,.0f} s {how}, the objective is {limit:,.0f} s")
+            report.problems.append(f"{name} missed: {actual:,.1f} s {how}, the objective is {limit:,.0f} s")
     for one in report.settings:
         if not one["told"]:
             report.problems.append(

@@ -13,9 +13,8 @@ from tablekeep.engine.clients import SessionClients
 from tablekeep.engine.errors import BadInputError, IntegrityError
 from tablekeep.engine.items.hashing import ContentHash
 from tablekeep.engine.progress import Progress
-from tablekeep.engine.restore.plan import open_source
+from tablekeep.engine.restore.plan import open_source, wanted
 from tablekeep.engine.restore.request import RestoreRequest
-from tablekeep.engine.restore.selection import select
 from tablekeep.engine.restore.source import every_page
 
 
@@ -48,7 +47,7 @@ def restore_to_file(request: RestoreRequest, file: Path, *, clients: SessionClie
         raise BadInputError(what, f"there is no folder {file.parent}", "make it, or name another file")
     request.check()
     source = open_source(request, clients, progress)
-    selection = select(source.full.key, keys=request.keys, key_prefix=request.key_prefix, where=request.where)
+    selection = wanted(request, source)
     progress.phase("read", source.full.items)
     content = ContentHash()
     handle, name = tempfile.mkstemp(prefix=".tablekeep-", dir=file.parent)

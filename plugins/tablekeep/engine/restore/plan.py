@@ -12,7 +12,7 @@ from tablekeep.engine.backups.catalog import newest_verified, verifications
 from tablekeep.engine.backups.manifest import Manifest
 from tablekeep.engine.backups.records import Kind, read_records
 from tablekeep.engine.backups.s3 import S3Store
-from tablekeep.engine.backups.sets import open_backup
+from tablekeep.engine.backups.sets import BackupSet, open_backup
 from tablekeep.engine.clients import SessionClients
 from tablekeep.engine.clock import Clock, utc_text
 from tablekeep.engine.dynamodb.reapply import plan_settings
@@ -25,7 +25,7 @@ from tablekeep.engine.progress import Progress
 from tablekeep.engine.restore.indexes import IndexPlan, plan_indexes
 from tablekeep.engine.restore.paths import choose_path
 from tablekeep.engine.restore.request import RestoreRequest
-from tablekeep.engine.restore.selection import Selection, select
+from tablekeep.engine.restore.selection import Selection, absent_text, check_attributes, select
 from tablekeep.engine.restore.source import ChainSource, SetSource, Source, chain_until, every_page, settings_of
 from tablekeep.engine.restore.targets import Target, look_at_target
 
@@ -146,6 +146,15 @@ def open_source(request: RestoreRequest, clients: SessionClients, progress: Prog
     return SetSource(open_backup(clients, backup), request.parts)
 
 
+def wanted(request: RestoreRequest, source: Source) -> Selection:
+    """What the request wants of a source. :raises BadInputError: for what cannot be read, or an attribute that no item has."""
+    selection = select(source.full.key, keys=request.keys, key_prefix=request.key_prefix, where=request.where)
+    if selection.conditions and len(source.sets) == 1:  # increments may have attributes of their own
+        census = BackupSet(source.store, source.full).document("census")
+        check_attributes(selection, census, f"selecting items of {source.full.uri}")
+    return selection
+
+
 def plan_restore(
     request: RestoreRequest,
     *,
@@ -168,7 +177,7 @@ def plan_restore(
     source = source or open_source(request, backup_clients or clients, progress)
     settings = settings_of(source)
     target = look_at_target(clients, request, settings)
-    selection = select(source.full.key, keys=request.keys, key_prefix=request.key_prefix, where=request.where)
+    selection = wanted(request, source)
     parts = [one for one in source.full.parts if one.name in source.units]
     items, raw_bytes, expired = sum(one.rows for one in parts), sum(one.raw_bytes for one in parts), None
     content = str(sum((one.content for one in parts), ContentHash()))
@@ -280,8 +289,8 @@ def _notes(source: Source, verified: dict[str, Any] | None, request: RestoreRequ
 
 
 def _absent(selection: Selection, items: int) -> Iterable[str]:
-    if selection.keys is not None and items < len(selection.keys):
-        yield f"{len(selection.keys) - items:,} of the {len(selection.keys):,} listed keys are not in the backup, or not wanted by the rest"
+    if text := absent_text(selection.as_dict(), items):
+        yield text
 
 
 def _predicted(source: Source, items: int, units: int, max_wcu: float | None) -> tuple[float | None, str]:

@@ -1,5 +1,6 @@
 """Which items of a backup a person wants: by key, by the beginning of a key, by what their attributes hold."""
 
+import difflib
 import hashlib
 import json
 import re
@@ -123,6 +124,33 @@ class Selection:
                 for one in self.conditions
             ],
         }
+
+
+def absent_text(selection: dict[str, Any] | None, items: int) -> str:
+    """What a person should know who asked for some items and got fewer; empty when there is nothing.
+
+    :param selection: `Selection.as_dict()`. :param items: that it picked.
+    """
+    keys = (selection or {}).get("keys")
+    if keys and items < keys["count"]:
+        few = keys["count"] - items
+        return f"{few:,} of the {keys['count']:,} listed keys are not in the backup, or not wanted by the rest"
+    return "no item of the backup is wanted" if selection and not items else ""
+
+
+def check_attributes(selection: Selection, census: dict[str, Any], what: str) -> None:
+    """That each attribute of a condition is one that some item has: a wrong name would select nothing, or everything, in silence.
+
+    :param census: of the backup, which names up to 10,000 attributes. :param what: for the error.
+    :raises BadInputError: for a name that no item has.
+    """
+    if census.get("others"):
+        return
+    for condition in selection.conditions:
+        if condition.name not in census["attributes"] and condition.operator != "missing":
+            near = difflib.get_close_matches(condition.name, census["attributes"], 3, 0.5)
+            known = f"near it: {', '.join(near)}" if near else "`tablekeep show` lists them"
+            raise BadInputError(what, f"no item of the backup has the attribute {condition.name[:100]}", known)
 
 
 def _digest(text: bytes) -> str:

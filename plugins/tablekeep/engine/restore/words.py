@@ -99,10 +99,14 @@ def attributes_text(difference: dict[str, Any]) -> str:
     return ", ".join(told)
 
 
-def place_text(place: dict[str, Any]) -> str:
-    """`price (N)`, `note (S | absent)`; where values are told `price (N): 3.25 | 0`."""
+def place_text(place: dict[str, Any], *, alone: bool = False) -> str:
+    """`price (N)`, `note (S | absent)`; where values are told `price (N): 3.25 | 0`.
+
+    :param alone: one side has the whole item: there is nothing to say of the other.
+    """
     kinds, values = [place["left"], place["right"]], ""
     if "left_value" in place:
-        values = f": {place['left_value'] or 'absent'} | {place['right_value'] or 'absent'}"
+        given = (place["left_value"], place["right_value"])
+        values = ": " + " | ".join(one or "absent" for one in given if one or not alone)
         kinds = [one for one in kinds if one]  # the value says where it is absent
     return f"{place['path']} ({' | '.join(dict.fromkeys(one or 'absent' for one in kinds))}){values}"
