@@ -294,8 +294,9 @@ def _parse(document: dict[str, Any], location: SetLocation, sealed: str) -> Mani
 
 def _check(manifest: Manifest) -> None:
     """What must agree within one manifest; a writer that broke one of these never publishes."""
-    if not 1 <= len(manifest.key) <= 2:
-        raise ValueError("a key has one or two attributes")
+    # a DynamoDB table's has two at most, a SQL table's any number
+    if not manifest.key or len(set(manifest.key_names)) != len(manifest.key):
+        raise ValueError("a key has one attribute or more, each once")
     if manifest.layout.changes != (manifest.window is not None):
         raise ValueError("a set of changes has their columns and a window")
     if manifest.window and manifest.window.since >= manifest.window.to:

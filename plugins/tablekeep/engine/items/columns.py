@@ -19,9 +19,9 @@ from tablekeep.engine.items.layout import DECIMAL_DIGITS, Column
 from tablekeep.engine.items.logical import to_arrow
 
 encode_lines = msgspec.json.Encoder(order="deterministic").encode_lines
-_PLAIN = r"(?:0|-?[1-9][0-9]{0,36}|-?(?:0|[1-9][0-9]{0,17})\.[0-9]{0,17}[1-9])"
+PLAIN_NUMBER = r"(?:0|-?[1-9][0-9]{0,36}|-?(?:0|[1-9][0-9]{0,17})\.[0-9]{0,17}[1-9])"
 """Numbers in plain notation, and so short that they have at most 38 digits."""
-_NOT_PLAIN = re.compile(rb'"N":"(?!' + _PLAIN.encode() + b'")').search
+_NOT_PLAIN = re.compile(rb'"N":"(?!' + PLAIN_NUMBER.encode() + b'")').search
 """Finds a number inside of maps and lists that may not be canonical, in text of our own writing: in a string a quotation mark would
 be escaped."""
 _NUMBERS = re.compile(rb'"N":"([^"]*)"').findall
@@ -269,7 +269,7 @@ def _numbers(column: Column | None, contents: list[Any], count: TypeCount) -> An
 
 def _check_canonical(texts: Any) -> None:
     """:raises OddPage: when one is not in the canonical notation."""
-    plain = pc.match_substring_regex(texts, f"^{_PLAIN}$")
+    plain = pc.match_substring_regex(texts, f"^{PLAIN_NUMBER}$")
     if pc.all(plain).as_py() is False:
         for text in texts.filter(pc.invert(plain)).to_pylist():
             same(canonical_number(text), text)

@@ -58,7 +58,7 @@ def _members(column: Column, array: Any) -> Any:
     if kind == "BOOL":
         return pc.if_else(array, f"{head}true}}", f"{head}false}}")
     if kind == "S":
-        return pc.binary_join_element_wise(f'{head}"', _escaped(strings(column, array)), '"}', "")
+        return pc.binary_join_element_wise(f'{head}"', escaped(strings(column, array)), '"}', "")
     if kind == "N":
         return pc.binary_join_element_wise(f'{head}"', number_texts(column, array), '"}', "")
     if kind in ("SS", "NS") and (sets := _joined_sets(column, array)) is not None:
@@ -74,8 +74,8 @@ def strings(column: Column, array: Any) -> Any:
     return to_texts(column.logical, array) if column.logical else array
 
 
-def _escaped(array: Any) -> Any:
-    """Text as it stands between JSON's quotes."""
+def escaped(array: Any) -> Any:
+    """Texts (an Arrow array of strings) as they stand between JSON's quotes."""
     odd = pc.match_substring_regex(array, _ESCAPED)
     if not pc.any(odd).as_py():
         return array
@@ -85,7 +85,7 @@ def _escaped(array: Any) -> Any:
 def _joined_sets(column: Column, array: Any) -> Any:
     """The members of each set with `","` between them; None when they do not lie in canonical order."""
     values = array.flatten()
-    texts = _escaped(values) if column.type == "SS" else number_texts(column, values)
+    texts = escaped(values) if column.type == "SS" else number_texts(column, values)
     plain = values if column.type == "SS" else texts
     parents = pc.list_parent_indices(array)
     unsorted = pc.and_(pc.greater_equal(plain[:-1], plain[1:]), pc.equal(parents[:-1], parents[1:]))

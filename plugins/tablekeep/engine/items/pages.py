@@ -155,10 +155,6 @@ class PageEncoder:
                 )
                 for contents in zip(*(one.contents for one in columns), strict=True)
             ]
-        heads = [f'"{one.name}":{{"{one.kind}":"' for one in columns]
-        if len(columns) == 1:
-            start = "{" + heads[0]
-            return [f'{start}{one}"}}}}'.encode() for one in columns[0].contents]
-        start, middle = "{" + heads[0], '"},' + heads[1]
-        first, second = (one.contents for one in columns)
-        return [f'{start}{one}{middle}{two}"}}}}'.encode() for one, two in zip(first, second, strict=True)]
+        members = (f'"{one.name}":{{"{one.kind}":"'.replace("%", "%%") + '%s"}' for one in columns)
+        form = "{" + ",".join(members) + "}"
+        return [(form % contents).encode() for contents in zip(*(one.contents for one in columns), strict=True)]

@@ -166,7 +166,7 @@ class ItemType:
     def usable(self) -> bool:
         """Whether the key has a shape: else nothing is gained."""
         kinds = [self.shapes.get(name, ANY).kind for name in self.keys]
-        return all(kind in ("S", "N", "B") for kind in kinds) and 1 <= len(kinds) <= 2
+        return bool(kinds) and all(kind in ("S", "N", "B") for kind in kinds)
 
 
 class Learned:
