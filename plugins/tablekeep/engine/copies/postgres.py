@@ -12,7 +12,6 @@ from dataclasses import replace
 from typing import Any
 
 import psycopg
-import psycopg.conninfo
 
 from tablekeep.engine.backups.sets import BackupSet
 from tablekeep.engine.clock import Clock
@@ -32,6 +31,7 @@ from tablekeep.engine.copies.ledger import (
 from tablekeep.engine.copies.mapping import Mapping, SqlColumn
 from tablekeep.engine.copies.modes import ModeName
 from tablekeep.engine.copies.names import TableName, parse_table, quoted
+from tablekeep.engine.copies.postgres_address import address_of, conninfo_of
 from tablekeep.engine.copies.postgres_errors import bad_connection, translate_postgres
 from tablekeep.engine.copies.target import Loaded, Standing, Work
 from tablekeep.engine.errors import BadInputError, IntegrityError, TransientError
@@ -39,14 +39,12 @@ from tablekeep.engine.progress import Progress
 
 LOCK_SECONDS = 60
 """How long the swap waits for readers of the old table; others queue behind it meanwhile."""
-_DEFAULTS = {"connect_timeout": "10", "application_name": "tablekeep", "keepalives_idle": "30"}
 
 
 class PostgresTarget:
     """A table of a PostgreSQL database.
 
-    :param conninfo: a `postgresql://` URI, libpq's `key=value` text, or a dict of libpq's keywords. What is not given comes
-        from PGHOST, PGPASSWORD, PGPASSFILE and the like, as for psql.
+    :param conninfo: see `conninfo_of`.
     :param table: `schema.table`.
     :raises BadInputError: for another text; it is never quoted, for it may hold a password.
     """
@@ -55,27 +53,11 @@ class PostgresTarget:
         self._table = parse_table(table, "postgres")
         if self._table.table == LEDGER:
             raise BadInputError(f"copying to {self._table}", "this is the ledger itself", "name another table")
-        try:
-            given = psycopg.conninfo.conninfo_to_dict(conninfo) if isinstance(conninfo, str) else dict(conninfo)
-            psycopg.conninfo.make_conninfo("", **given)
-        except psycopg.Error:
-            raise BadInputError(
-                "reading the address of the PostgreSQL database",
-                "it is no connection URI or text that libpq takes (not shown, for it may hold a password)",
-                "write postgresql://user@host:5432/database, with the password in PGPASSFILE or PGPASSWORD",
-            ) from None
-        self._given: dict[str, Any] = _DEFAULTS | {
-            name: str(value) for name, value in given.items() if value is not None
-        }
+        self._given = conninfo_of(conninfo)
 
     @property
     def address(self) -> str:
-        where = psycopg.conninfo.make_conninfo(
-            "", **{n: v for n, v in self._given.items() if n in ("host", "port", "dbname")}
-        )
-        known = psycopg.conninfo.conninfo_to_dict(where)
-        port = f":{known['port']}" if known.get("port") else ""
-        return f"postgresql://{known.get('host', '')}{port}/{known.get('dbname', '')}"
+        return address_of(self._given)
 
     @property
     def table(self) -> TableName:

@@ -57,7 +57,7 @@ def finish_export(
     lease.check()
     made = publish(store, manifest)
     for name in superseded:
-        _clear(store, plan.location.key(name), progress)
+        remove(store, plan.location.key(name), progress)
     clear(store, plan.location, progress)
     return made
 
@@ -174,7 +174,7 @@ def clear(store: Store, location: SetLocation, progress: Progress) -> None:
     export, which the set holds now."""
     for folder in (STATE, NATIVE):
         for info in list(store.list(location.key(f"{folder}/"))):
-            if not _clear(store, info.key, progress):
+            if not remove(store, info.key, progress):
                 return
 
 
@@ -204,8 +204,8 @@ def published(store: Store, location: SetLocation) -> Manifest | None:
     return open_set(store, location).manifest
 
 
-def _clear(store: Store, key: str, progress: Progress) -> bool:
-    """Not worth a failure: the backup is whole, and what stays is named by nothing."""
+def remove(store: Store, key: str, progress: Progress) -> bool:
+    """Removes an object that nothing names. Not worth a failure: the backup is whole, and what stays is named by nothing."""
     try:
         store.delete(key)
     except (PermanentError, TransientError) as error:

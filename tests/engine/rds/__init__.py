@@ -1,0 +1,1 @@
+"""Backups of SQL tables, against real servers."""
