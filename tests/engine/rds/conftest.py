@@ -2,6 +2,7 @@
 
 import json
 import secrets
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
@@ -14,6 +15,8 @@ from tablekeep.engine.backups.sets import BackupSet, open_backup
 from tablekeep.engine.clock import SystemClock
 from tablekeep.engine.export.report import ExportReport
 from tablekeep.engine.progress import NoProgress
+from tablekeep.engine.rds import mysql as mysql_module
+from tablekeep.engine.rds import postgres as postgres_module
 from tablekeep.engine.rds.export import SqlExport, export_sql
 from tablekeep.engine.rds.mysql import MySqlSource
 from tablekeep.engine.rds.postgres import PostgresSource
@@ -70,7 +73,7 @@ COMMON: dict[str, Any] = {"clock": SystemClock(), "progress": NoProgress(), "act
 
 def backed_up(source: SqlSource, **more: Any) -> ExportReport:
     """A full backup of a table; keywords of `export_sql` and of `SqlExport`."""
-    outer = {name: more.pop(name) for name in ("as_of", "backup_id", "progress") if name in more}
+    outer = {name: more.pop(name) for name in ("as_of", "backup_id", "progress", "run") if name in more}
     asked = SqlExport(source, more.pop("to", ROOT), **more)
     return export_sql(**(COMMON | {"clients": clients(), "asked": asked} | outer))
 
@@ -110,3 +113,35 @@ def my(mariadb: Any) -> Iterator[Database]:
     yield Database("mysql", name, source, connect)
     with pymysql.connect(**arguments) as connection, connection.cursor() as cursor:
         cursor.execute(f"DROP DATABASE {name}")
+
+
+@pytest.fixture(params=["postgres", "mysql"])
+def db(request: pytest.FixtureRequest) -> Database:
+    """A database of each kind."""
+    found: Database = request.getfixturevalue("pg" if request.param == "postgres" else "my")
+    return found
+
+
+@pytest.fixture
+def small_pages(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pages of some rows, and ranges for tables of some hundreds."""
+    for module in (postgres_module, mysql_module):
+        monkeypatch.setattr(module, "PAGE_ROWS", 64)
+        monkeypatch.setattr(module, "RANGE_ROWS", 100)
+
+
+class Noted(NoProgress):
+    """Keeps what people are told, and calls `first` when the first rows were read."""
+
+    def __init__(self, first: Callable[[], None] | None = None) -> None:
+        self.notes: list[str] = []
+        self._first, self._lock = first, threading.Lock()
+
+    def note(self, text: str) -> None:
+        self.notes.append(text)
+
+    def advance(self, count: int, byte_count: int = 0) -> None:
+        with self._lock:
+            first, self._first = self._first, None
+            if first:
+                first()

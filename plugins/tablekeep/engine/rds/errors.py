@@ -10,11 +10,12 @@ from tablekeep.engine.errors import BadInputError, PermanentError, TablekeepErro
 _WAIT = ("08", "40", "53", "57")
 """Classes that may pass: connection, rollback, resources, operator intervention (PostgreSQL, "Error Codes")."""
 _MAY_PASS = {
-    1040, 1053, 1077, 1078, 1079, 1152, 1158, 1159, 1160, 1161, 1203, 1205, 1213, 1226, 1317, 1969, 2002, 2003, 2006, 2013, 2055, 3024,
-}  # fmt: skip
-"""Too many connections, shutdown, network, lock wait, deadlock, killed, lost (MySQL, "Server Error Message Reference")."""
+    *(1040, 1053, 1077, 1078, 1079, 1152, 1158, 1159, 1160, 1161, 1203, 1205, 1213, 1226, 1317, 1412, 1969),
+    *(2002, 2003, 2006, 2013, 2055, 3024),
+}
+"""Too many connections, shutdown, network, lock wait, deadlock, killed, altered meanwhile; lost (MySQL, "Server Error Messages")."""
 DENIED = {1044, 1045, 1142, 1143, 1227, 1370, 1698}
-_ABSENT = {1049, 1051, 1054, 1146}
+_ABSENT = {1049, 1054, 1146}
 NOTHING_WRITTEN = "nothing was written to the database"
 
 __all__ = ["bad_connection", "translate_mysql", "translate_postgres_read"]
@@ -51,7 +52,8 @@ def translate_mysql(error: pymysql.MySQLError, what: str) -> TablekeepError:
     if code in DENIED:
         return BadInputError(what, f"{told} ({code})", "correct user and password, or grant SELECT on the table")
     if code in _ABSENT:
-        return BadInputError(what, f"{told} ({code})", "write the table as database.table")
+        why = "there is no such table" if code == 1146 else f"{told} ({code})"
+        return BadInputError(what, why, "write the table as database.table")
     if code in _MAY_PASS or isinstance(error, pymysql.err.InterfaceError) or not code:
         return TransientError(what, f"the connection or the server failed ({type(error).__name__} {code})", "try again")
     return PermanentError(what, f"the database refused ({type(error).__name__} {code})", NOTHING_WRITTEN)

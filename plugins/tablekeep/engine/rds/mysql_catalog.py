@@ -50,7 +50,7 @@ def describe(cursor: Any, database: str, table: str, quoted: str, name: str, add
     found = _ask(cursor, _TABLE, database, table)
     what = f"reading {address}"
     if not found:
-        raise BadInputError(what, "there is no such table, or the user may not see it", "write it as database.table")
+        raise BadInputError(what, "there is no such table", "write it as database.table")
     told = found[0]
     if told["kind"] not in ("BASE TABLE", "SYSTEM VERSIONED"):
         raise BadInputError(what, f"it is a {str(told['kind']).lower()}", "name a table")

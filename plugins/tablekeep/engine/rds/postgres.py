@@ -176,7 +176,7 @@ class PostgresSnapshot:
             return [None]
         name = sql.Identifier(column.name)
         query = sql.SQL(
-            "SELECT k::text FROM (SELECT {} AS k FROM {} TABLESAMPLE SYSTEM ({}) REPEATABLE (1)) s GROUP BY k ORDER BY k"
+            "SELECT s.k::text FROM (SELECT DISTINCT {} AS k FROM {} TABLESAMPLE SYSTEM ({}) REPEATABLE (1)) s ORDER BY s.k"
         ).format(name, self._identifier, sql.Literal(min(100.0, 100 * SAMPLED_ROWS / rows)))
         with self._connection() as connection:
             found = [row[0] for row in connection.execute(query).fetchall()]
