@@ -300,10 +300,7 @@ def _condition(where: Where) -> str:
 
 
 def _literal(column: SourceColumn, text: str) -> str:
-    """A value of the column.
-
-    :param text: as the database writes it; of bytes their hexadecimal digits.
-    """
+    """A value of the column; see `Interval` for its text."""
     if column.kind == "N":
         sign, digits = ("-", text[1:]) if text.startswith("-") else ("", text)
         if not digits.replace(".", "", 1).isdigit():

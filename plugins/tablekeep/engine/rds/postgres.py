@@ -180,6 +180,8 @@ class PostgresSnapshot:
         ).format(name, self._identifier, sql.Literal(min(100.0, 100 * SAMPLED_ROWS / rows)))
         with self._connection() as connection:
             found = [row[0] for row in connection.execute(query).fetchall()]
+        if column.kind == "B":
+            found = [one.removeprefix("\\x") for one in found]
         step = max(1, len(found) // count)
         bounds = [*found[step::step]][: count - 1]
         return [Interval(column, *pair) for pair in zip([None, *bounds], [*bounds, None], strict=True)]
@@ -287,4 +289,6 @@ def _condition(where: Where) -> sql.Composable:
 
 
 def _literal(column: SourceColumn, text: str) -> sql.Composable:
+    """A value of the column; see `Interval` for its text."""
+    text = f"\\x{text}" if column.kind == "B" else text
     return sql.SQL("{}::{}").format(sql.Literal(text), sql.SQL(column.cast))

@@ -24,9 +24,9 @@ _RDS = re.compile(r"([a-z0-9-]+)\.(?:cluster-(?:ro-)?)?[a-z0-9]+\.[a-z0-9-]+\.rd
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """Rows whose `column` lies between two values of its type, given as text: `since` belongs to it, `until` does not.
+    """Rows whose `column` lies between two values of its type: `since` belongs to it, `until` does not. None: no bound on that side.
 
-    None: no bound on that side.
+    Values are texts as the database writes them; of bytes their hexadecimal digits.
     """
 
     column: SourceColumn
