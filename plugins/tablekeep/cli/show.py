@@ -23,6 +23,7 @@ def run(args: argparse.Namespace, context: Context) -> Outcome:
     record = verifications(opened.store, manifest.location.shelf).get(manifest.backup_id)
     document = {
         "backup": manifest.uri,
+        "service": manifest.location.shelf.service,
         "table": manifest.table,
         "key": [{"name": name, "type": kind} for name, kind in manifest.key],
         "engine": manifest.engine,
@@ -43,8 +44,8 @@ def run(args: argparse.Namespace, context: Context) -> Outcome:
         "rows_with_rest": manifest.rest_rows,
         "segments": len(manifest.segments),
         "parts": [part.as_json() for part in manifest.parts],
-        "settings_known": sorted(name for name, one in table["answers"].items() if "answer" in one),
-        "settings_refused": dict(TableSettings.from_document(table).not_known),
+        "settings_known": sorted(name for name, one in table.get("answers", {}).items() if "answer" in one),
+        "settings_refused": TableSettings.refused_in(table),
         "signature": "UNSIGNED",
         "sha256": manifest.seal,
         "run": manifest.run,
@@ -65,6 +66,7 @@ def tell(outcome: Outcome) -> None:
             ("table", f"{document['table']['name']}  {document['table']['arn']}"),
             ("key", ", ".join(f"{one['name']} ({one['type']})" for one in document["key"])),
             ("as of", f"{document['as_of']}, engine {document['engine']}"),
+            *_read_until(document["run"].get("position")),
             ("consistent", f"{document['consistent']['from']} to {document['consistent']['to']}"),
             *(
                 [("changes", f"from {document['window']['from']} to {document['window']['to']}")]
@@ -101,11 +103,24 @@ def tell(outcome: Outcome) -> None:
     print_table(["column", "attribute", "type", "kind", "nulls", "in _rest"], rows, right=(4, 5))
 
 
+def _read_until(position: dict[str, Any] | None) -> list[tuple[str, object]]:
+    """Of a SQL table with increments."""
+    if position is None:
+        return []
+    column, since, to = position["column"], position["since"], position["to"]
+    told = f"{column} read to below {to}" if since is None else f"{column} from {since} to below {to}"
+    return [("rows", told)]
+
+
 def _how_to_restore(document: dict[str, Any]) -> str:
     if document["window"]:
         return f"tablekeep merge ROOT --table {document['table']['name']}, then restore what that makes"
+    if document["service"] != "dynamodb":
+        return f"tablekeep copy {document['backup']} --to DATABASE --into TABLE"
     return f"tablekeep restore {document['backup']} --to-table NEW-NAME"
 
 
 def _kind(column: dict[str, object]) -> str:
-    return f"decimal(38,{column['scale']})" if column.get("number") == "decimal" else str(column.get("number") or "")
+    if column.get("number") == "decimal":
+        return f"decimal(38,{column['scale']})"
+    return str(column.get("number") or column.get("logical") or "")

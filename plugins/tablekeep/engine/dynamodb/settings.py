@@ -72,6 +72,11 @@ class TableSettings:
             ) from None
         return settings
 
+    @staticmethod
+    def refused_in(document: Document) -> dict[str, str]:
+        """Call and error code of all that was refused; of a document that describes no table of DynamoDB, nothing."""
+        return dict(TableSettings.from_document(document).not_known) if "answers" in document else {}
+
     def as_document(self) -> Document:
         """The JSON document."""
         return self.document

@@ -101,9 +101,14 @@ def merge_backups(
         with ChangedKeys() as changed:
             gather(store, found, changed, progress)
             _fold(store, plan, found, changed, clock, progress)
-            details = {"boundary": changed.boundary}
+            details = {"boundary": changed.boundary, **_read_until(found.newest)}
         made = finish_export(store, plan, lease, clock=clock, progress=progress, actor=actor, run=run, details=details)
     return replace(report_of(made), seconds=round(clock.monotonic() - began, 3))
+
+
+def _read_until(newest: Manifest) -> dict[str, Any]:
+    """Where the next increment of a SQL table goes on."""
+    return {"position": newest.run["position"]} if "position" in newest.run else {}
 
 
 def _planned(
@@ -119,15 +124,19 @@ def _planned(
     for one in found.increments:
         census.merge(Census.from_json(BackupSet(store, one).document("census")))
     full, newest = found.full, found.newest
-    layout = decide(census, list(full.key), full.layout)
+    # what the increments' columns are is told by more than their census where the table has types
+    added = [one for one in newest.layout.columns if full.layout.column_of(one.attribute) is None]
+    layout = decide(census, list(full.key), replace(full.layout, columns=(*full.layout.columns, *added)))
+    layout = replace(layout, schema=full.layout.schema + (layout.columns != full.layout.columns))
     settings = BackupSet(store, newest).document("table")
     file = put_file(store, location, "table", settings, int(clock.token(4), 16))
     return save_plan(
         store,
         ExportPlan(
             location, options, full.table, full.key, len(full.parts) + 1, layout, file,
-            dict(TableSettings.from_document(settings).not_known), newest.as_of, clock.now(), None, full.items, run, full.layout.schema,
-            engine="merge", consistent=(newest.as_of - CUT, newest.as_of + CUT),
+            TableSettings.refused_in(settings), newest.as_of, clock.now(), None, full.items, run, full.layout.schema,
+            engine="merge",
+            consistent=newest.consistent if newest.engine == "snapshot" else (newest.as_of - CUT, newest.as_of + CUT),
             parents=(full.link, *(one.link for one in found.increments)),
         ),
     )  # fmt: skip

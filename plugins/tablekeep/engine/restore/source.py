@@ -145,5 +145,15 @@ def chain_until(clients: SessionClients, shelf: Shelf, until: datetime) -> tuple
 
 
 def settings_of(source: Source) -> TableSettings:
-    """The settings that the newest set holds."""
+    """The settings that the newest set holds.
+
+    :raises BadInputError: for a backup of rows that never were a table of DynamoDB.
+    """
+    shelf = source.manifest.location.shelf
+    if shelf.service != "dynamodb":
+        raise BadInputError(
+            f"restoring {shelf.name}",
+            "this is a backup of a SQL table or of files, and a restore makes tables of DynamoDB",
+            "copy it to a database with `tablekeep copy`, or write it to a file with `tablekeep restore --to-file`",
+        )
     return TableSettings.from_document(BackupSet(source.store, source.manifest).document("table"))
