@@ -1,20 +1,12 @@
 """`tablekeep copy BACKUP --to postgresql://… --into schema.table`"""
 
 import argparse
-import os
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from tablekeep.cli.command import DONE, UNVERIFIED, Context, Outcome
-from tablekeep.cli.connections import add_connection_option
+from tablekeep.cli.connections import DATABASES, add_connection_option, database_of
 from tablekeep.cli.output import print_pairs
 from tablekeep.cli.plan_copy import add_mapping_option, mapping_of
-from tablekeep.engine.connections import (
-    MYSQL_TYPES,
-    mysql_arguments,
-    parse_connection,
-    postgres_conninfo,
-    resolve_connection,
-)
 from tablekeep.engine.copies.athena import AthenaTarget, register_backup
 from tablekeep.engine.copies.copy import copy_backup
 from tablekeep.engine.copies.modes import parse_mode
@@ -26,9 +18,6 @@ from tablekeep.engine.errors import BadInputError
 
 HELP = "copy a backup to a table in PostgreSQL, MySQL or Redshift, or show it in Athena"
 
-PASSWORD_VARIABLE = "MYSQL_PWD"
-"""As MySQL's own programs read it."""
-
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("backup", metavar="BACKUP", help="the manifest's URI, s3://…/manifest.json")
@@ -36,8 +25,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "--to",
         required=True,
         metavar="DATABASE",
-        help="postgresql://user@host/database (password in PGPASSFILE, PGPASSWORD) · mysql://user@host/database (password in MYSQL_PWD) · "
-        "conn:ID, an Airflow connection · "
+        help=f"{DATABASES} · "
         "redshift://workgroup/database · redshift-cluster://cluster/database?db_user=NAME · athena://database (of Glue's catalog; "
         "no row is moved)",
     )
@@ -83,34 +71,17 @@ def _athena(args: argparse.Namespace, context: Context) -> Outcome:
 
 
 def _target(args: argparse.Namespace, context: Context) -> Target:
-    scheme, _, rest = args.to.partition(":")
-    if scheme == "conn":
-        connection = resolve_connection(rest, given=args.connection, clients=context.clients)
-        if connection.conn_type in MYSQL_TYPES:
-            return MysqlTarget(mysql_arguments(connection), args.into)
-        return PostgresTarget(postgres_conninfo(connection), args.into)
-    if scheme in ("postgresql", "postgres"):
-        target = PostgresTarget(args.to, args.into)
-        if target.has_password:
-            _warn(context, "PGPASSFILE or PGPASSWORD")
-        return target
-    if scheme in MYSQL_TYPES:
-        connection = parse_connection("--to", args.to)
-        if connection.password:
-            _warn(context, PASSWORD_VARIABLE)
-        given = mysql_arguments(connection)
-        return MysqlTarget({"password": os.environ.get(PASSWORD_VARIABLE, "")} | given, args.into)
-    if scheme in ("redshift", "redshift-cluster"):
+    database = database_of(args.to, context, args.connection)
+    if database is not None:
+        kind, given = database
+        return MysqlTarget(given, args.into) if kind == "mysql" else PostgresTarget(given, args.into)
+    if args.to.partition(":")[0] in ("redshift", "redshift-cluster"):
         return _redshift(args, context)
     raise BadInputError(
         "reading --to",
         "it begins with none of postgresql:, mysql:, conn:, redshift:, redshift-cluster:, athena: (not shown, for it may hold a password)",
         "for example --to postgresql://loader@db.example:5432/analytics",
     )
-
-
-def _warn(context: Context, better: str) -> None:
-    context.progress.warn(f"the password stands in this machine's process list and shell history; put it in {better}")
 
 
 def _redshift(args: argparse.Namespace, context: Context) -> RedshiftTarget:

@@ -4,7 +4,9 @@ import argparse
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
+from typing import Any
 
+from tablekeep.cli import export_sql
 from tablekeep.cli.command import DONE, FAILED, UNVERIFIED, Context, Outcome
 from tablekeep.cli.output import print_pairs, size_text
 from tablekeep.cli.times import moment
@@ -20,7 +22,7 @@ HELP = "back a table up to S3 as Parquet, then verify the backup"
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--table", required=True, help="the table's name")
+    parser.add_argument("--table", required=True, help="the table's name; with --from schema.table")
     parser.add_argument("--to", required=True, metavar="S3-URI", help="the root of the backups, s3://bucket/prefix")
     parser.add_argument(
         "--engine",
@@ -30,7 +32,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--incremental",
         action="store_true",
-        help="with pitr: only what was changed since the last backup, in windows of 15 minutes to 24 hours",
+        help="only what was changed since the last backup; with pitr in windows of 15 minutes to 24 hours, with --from by --column",
     )
     parser.add_argument(
         "--as-of", metavar="TIME", help="with pitr: the state to export, as 2026-11-23T02:00:00Z (default: now)"
@@ -56,9 +58,12 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--bucket-owner", metavar="ACCOUNT", help="the account that must own the bucket")
     parser.add_argument("--no-verify", action="store_true", help="do not read the backup again; exit code 3")
+    export_sql.add_options(parser)
 
 
 def run(args: argparse.Namespace, context: Context) -> Outcome:
+    if export_sql.asked(args):
+        return proved([export_sql.export(args, context)], args, context)
     as_of, engine = moment(args.as_of), args.engine or ("pitr" if args.incremental else "scan")
     if (as_of or args.incremental) and engine != "pitr":
         given = "--as-of" if as_of else "--incremental"
@@ -132,10 +137,11 @@ def tell(outcome: Outcome) -> None:
                 f"{document['items']:,} in {document['parts']} parts, {stored}",
             ),
             ("content hash", document["content_hash"]),
-            ("consistent", f"{document['consistent_from']} to {document['consistent_to']} (no single moment)"),
+            ("consistent", _consistent(document)),
             (
                 "took",
-                f"{begun}{document['seconds']:.1f} s ({rate:,.0f} items/s), {document['consumed_rcu']:,} read capacity units",
+                f"{begun}{document['seconds']:.1f} s ({rate:,.0f} items/s)"
+                + (f", {document['consumed_rcu']:,} read capacity units" if document["consumed_rcu"] else ""),
             ),
             *(
                 [
@@ -155,3 +161,8 @@ def tell(outcome: Outcome) -> None:
             ),
         ]
     )
+
+
+def _consistent(document: dict[str, Any]) -> str:
+    since, to = document["consistent_from"], document["consistent_to"]
+    return f"all of one moment, {to}" if since == to else f"{since} to {to} (no single moment)"

@@ -10,7 +10,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from tablekeep.engine.clients import Clients, SessionClients, error_code, translate
@@ -199,6 +199,16 @@ def mysql_arguments(connection: Connection) -> dict[str, Any]:
         "database": connection.schema,
     }  # fmt: skip
     return {name: value for name, value in named.items() if value} | found
+
+
+def sql_database(connection: Connection) -> tuple[Literal["postgres", "mysql"], dict[str, Any]]:
+    """Which kind of database it is, and what its driver takes.
+
+    :raises BadInputError: when it is of another type.
+    """
+    if connection.conn_type in MYSQL_TYPES:
+        return "mysql", mysql_arguments(connection)
+    return "postgres", postgres_conninfo(connection)
 
 
 def aws_clients(connection: Connection, region: str | None = None) -> SessionClients:

@@ -18,7 +18,7 @@ from tablekeep.engine.progress import NoProgress
 from tablekeep.engine.rds import mysql as mysql_module
 from tablekeep.engine.rds import postgres as postgres_module
 from tablekeep.engine.rds.export import SqlExport, export_sql
-from tablekeep.engine.rds.mysql import MySqlSource
+from tablekeep.engine.rds.mysql import MysqlSource
 from tablekeep.engine.rds.postgres import PostgresSource
 from tablekeep.engine.rds.source import SqlSource
 from tests.tables import ROOT, clients, make_bucket
@@ -103,7 +103,7 @@ def my(mariadb: Any) -> Iterator[Database]:
         return closing(pymysql.connect(**arguments, database=name, autocommit=True, charset="utf8mb4"))
 
     def source(table: str, **more: Any) -> SqlSource:
-        return MySqlSource(
+        return MysqlSource(
             arguments | {"database": name} | more.pop("arguments", {}), table, **({"server": "shop-db"} | more)
         )
 

@@ -86,7 +86,7 @@ def test_table_json_has_the_schema_as_the_server_tells_it(bucket: None, my: Data
         "UNIQUE KEY u (nr, b), KEY (`A b`(3)))",
         "INSERT INTO `odd ``name` (b, `A b`, nr) VALUES (1, 'x', NULL)",
     )
-    made = backed_up(my.source("`odd ``name`"))
+    made = backed_up(my.source('"odd `name"'))
     verify(made.backup)
     found = opened(made.backup)
     document = found.document("table")

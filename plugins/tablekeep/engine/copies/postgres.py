@@ -64,11 +64,6 @@ class PostgresTarget:
         return self._table
 
     @property
-    def has_password(self) -> bool:
-        """Whether the address itself holds a password: the command line warns of it."""
-        return bool(self._given.get("password") or self._given.get("sslpassword"))
-
-    @property
     def dialect(self) -> Dialect:
         return "postgres"
 

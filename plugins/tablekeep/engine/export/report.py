@@ -15,6 +15,7 @@ class ExportReport:
     :ivar consumed_rcu: read capacity units, as the service counted them, for what became part of the set.
     :ivar reused: an earlier try with the same backup id had published it already; nothing was read now.
     :ivar resumed: an earlier try had begun it.
+    :ivar engine: as the manifest says.
     :ivar kind: `full`, or `incremental`: then items are changes. :ivar boundary: of a merged set, see `ChangedKeys`.
     """
 
@@ -37,6 +38,7 @@ class ExportReport:
     resumed: bool = False
     kind: str = "full"
     boundary: int | None = None
+    engine: str = "scan"
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -48,5 +50,5 @@ def report_of(made: Manifest) -> ExportReport:
         made.uri, made.backup_id, str(made.table["name"]), made.items, made.stored_bytes, made.raw_bytes, str(made.content),
         round((made.finished - made.started).total_seconds(), 3), len(made.segments), len(made.parts), utc_text(made.as_of),
         utc_text(made.consistent[0]), utc_text(made.consistent[1]), round(made.run.get("consumed_rcu", 0.0), 1),
-        kind="incremental" if made.window else "full", boundary=made.run.get("boundary"),
+        kind="incremental" if made.window else "full", boundary=made.run.get("boundary"), engine=made.engine,
     )  # fmt: skip

@@ -4,21 +4,15 @@ import psycopg
 import pymysql
 from psycopg import errors
 
-from tablekeep.engine.copies.postgres_errors import bad_connection
+from tablekeep.engine.copies.mysql_errors import DENIED, PASSES, RIGHTS, error_parts
 from tablekeep.engine.errors import BadInputError, PermanentError, TablekeepError, TransientError
 
 _WAIT = ("08", "40", "53", "57")
 """Classes that may pass: connection, rollback, resources, operator intervention (PostgreSQL, "Error Codes")."""
-_MAY_PASS = {
-    *(1040, 1053, 1077, 1078, 1079, 1152, 1158, 1159, 1160, 1161, 1203, 1205, 1213, 1226, 1317, 1412, 1969),
-    *(2002, 2003, 2006, 2013, 2055, 3024),
-}
-"""Too many connections, shutdown, network, lock wait, deadlock, killed, altered meanwhile; lost (MySQL, "Server Error Messages")."""
-DENIED = {1044, 1045, 1142, 1143, 1227, 1370, 1698}
-_ABSENT = {1049, 1054, 1146}
+_MAY_PASS = PASSES | {1077, 1078, 1079, 1152, 1158, 1159, 1160, 1161, 1203, 1226, 1317, 1412, 1969}
+"""More of shutdown, network and limits; killed; altered meanwhile (MySQL, "Server Error Message Reference")."""
+_ABSENT = 1146
 NOTHING_WRITTEN = "nothing was written to the database"
-
-__all__ = ["bad_connection", "translate_mysql", "translate_postgres_read"]
 
 
 def translate_postgres_read(error: psycopg.Error, what: str) -> TablekeepError:
@@ -45,15 +39,13 @@ def translate_postgres_read(error: psycopg.Error, what: str) -> TablekeepError:
     return PermanentError(what, f"{name} {code}: {told}", NOTHING_WRITTEN)
 
 
-def translate_mysql(error: pymysql.MySQLError, what: str) -> TablekeepError:
-    """The engine's error for one that MySQL or MariaDB raised while it was read, or that PyMySQL did for the connection."""
-    code = error.args[0] if error.args and isinstance(error.args[0], int) else 0
-    told = " ".join(str(error.args[1] if len(error.args) > 1 else "").split())
-    if code in DENIED:
-        return BadInputError(what, f"{told} ({code})", "correct user and password, or grant SELECT on the table")
-    if code in _ABSENT:
-        why = "there is no such table" if code == 1146 else f"{told} ({code})"
-        return BadInputError(what, why, "write the table as database.table")
+def translate_mysql_read(error: pymysql.MySQLError, what: str) -> TablekeepError:
+    """The engine's error for one that MySQL or MariaDB raised while it was read."""
+    code, told = error_parts(error)
+    if code in DENIED | RIGHTS:
+        return BadInputError(what, f"{told} ({code})", "grant SELECT on the table to the user")
+    if code == _ABSENT:
+        return BadInputError(what, "there is no such table", "write it as database.table")
     if code in _MAY_PASS or isinstance(error, pymysql.err.InterfaceError) or not code:
         return TransientError(what, f"the connection or the server failed ({type(error).__name__} {code})", "try again")
     return PermanentError(what, f"the database refused ({type(error).__name__} {code})", NOTHING_WRITTEN)

@@ -16,11 +16,13 @@ import pyarrow.compute as pc
 import pymysql
 import pymysql.cursors
 
+from tablekeep.engine.copies.mysql_errors import DENIED, RIGHTS, bad_connection, error_parts
+from tablekeep.engine.copies.names import parse_table
+from tablekeep.engine.copies.names import quoted as quoted_for
 from tablekeep.engine.errors import BadInputError
 from tablekeep.engine.items.logical import to_texts
-from tablekeep.engine.rds.errors import DENIED, translate_mysql
+from tablekeep.engine.rds.errors import translate_mysql_read
 from tablekeep.engine.rds.mysql_catalog import bits, describe
-from tablekeep.engine.rds.mysql_names import parse_table, quoted
 from tablekeep.engine.rds.schema import Service, SourceColumn, SqlTable, set_name
 from tablekeep.engine.rds.source import (
     LOCK_SECONDS,
@@ -45,6 +47,10 @@ _SETTINGS = (
     f"SET SESSION lock_wait_timeout = {LOCK_SECONDS}, innodb_lock_wait_timeout = {LOCK_SECONDS}",
     "SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ",
 )
+_CONNECTING: dict[str, Any] = {
+    "charset": "utf8mb4", "autocommit": True, "connect_timeout": 10, "program_name": "tablekeep", "conv": {},
+}  # fmt: skip
+"""Without conversions every value comes as the text or the bytes that the server sent."""
 _LIMITS = ("SET SESSION max_execution_time = 0", "SET SESSION max_statement_time = 0")
 """MySQL knows the first, MariaDB the second."""
 _LOCK_TIMEOUT = 1205
@@ -68,7 +74,7 @@ _NUMBERS = ("tinyint", "smallint", "mediumint", "int", "bigint", "decimal")
 _BYTES = ("binary", "varbinary")
 
 
-class MySqlSource:
+class MysqlSource:
     """A table of a MySQL or MariaDB database.
 
     :param arguments: of `pymysql.connect`, see `connections.mysql_arguments`. :param table: `database.table`, or `table` alone.
@@ -80,13 +86,14 @@ class MySqlSource:
 
     def __init__(self, arguments: Mapping[str, Any], table: str, *, server: str | None = None) -> None:
         self._arguments = dict(arguments)
-        self._database, self._table = parse_table(table, self._arguments.get("database"))
+        found = parse_table(table, "mysql", str(self._arguments.get("database") or ""))
+        self._database, self._table, self._quoted = found.schema, found.table, found.sql
         host, port = self._arguments.get("host"), self._arguments.get("port")
         self.name = set_name(server or server_label(host, port, PORT), self._database, self._table)
         self.address = f"mysql://{host or ''}{f':{port}' if port else ''}/{self._database}.{self._table}"
 
     @contextmanager
-    def snapshot(self, connections: int) -> Iterator["MySqlSnapshot"]:
+    def snapshot(self, connections: int) -> Iterator["MysqlSnapshot"]:
         what = f"reading {self.address}"
         with ExitStack() as stack:
             try:
@@ -95,8 +102,8 @@ class MySqlSource:
                 with readers[0].cursor(pymysql.cursors.DictCursor) as cursor:
                     table = describe(cursor, self._database, self._table, self._quoted, self.name, self.address)
             except pymysql.MySQLError as error:
-                raise translate_mysql(error, what) from None
-            yield MySqlSnapshot(readers[: taken.connections], self._arguments, self._quoted, table, moment, taken, what)
+                raise translate_mysql_read(error, what) from None
+            yield MysqlSnapshot(readers[: taken.connections], self._arguments, self._quoted, table, moment, taken, what)
 
     def _state(self, readers: list[Any], what: str) -> tuple[datetime, Taken]:
         """Begins the transactions that see one state, and its moment by the server's clock."""
@@ -110,10 +117,10 @@ class MySqlSource:
                 try:
                     cursor.execute(statement)
                 except pymysql.MySQLError as error:
-                    if error.args[0] == _LOCK_TIMEOUT:
+                    if error_parts(error)[0] == _LOCK_TIMEOUT:
                         why = f"a transaction that writes the table stayed open for {LOCK_SECONDS} s"
                         break
-                    if error.args[0] not in DENIED:
+                    if error_parts(error)[0] not in DENIED | RIGHTS:
                         raise
                     why = "the user may not lock the table (LOCK TABLES, or RELOAD)"
                     continue
@@ -139,7 +146,11 @@ class MySqlSource:
 
     @contextmanager
     def _connect(self) -> Iterator[Any]:
-        with closing(pymysql.connect(**self._arguments, charset="utf8mb4", autocommit=True, conv={})) as connection:
+        try:
+            opened = pymysql.connect(**self._arguments, **_CONNECTING)
+        except pymysql.MySQLError as error:
+            raise bad_connection(error, f"connecting to {self.address}") from None
+        with closing(opened) as connection:
             with connection.cursor() as cursor:
                 for statement in _SETTINGS:
                     cursor.execute(statement)
@@ -147,16 +158,12 @@ class MySqlSource:
                     try:
                         cursor.execute(statement)
                     except pymysql.MySQLError as error:
-                        if error.args[0] != 1193:  # there is no such variable
+                        if error_parts(error)[0] != 1193:  # there is no such variable
                             raise
             yield connection
 
-    @property
-    def _quoted(self) -> str:
-        return f"{quoted(self._database)}.{quoted(self._table)}"
 
-
-class MySqlSnapshot:
+class MysqlSnapshot:
     """See `source.Snapshot`."""
 
     def __init__(
@@ -251,9 +258,14 @@ class MySqlSnapshot:
         try:
             yield connection
         except pymysql.MySQLError as error:
-            raise translate_mysql(error, self._what) from None
+            raise translate_mysql_read(error, self._what) from None
         finally:
             self._free.put(connection)
+
+
+def quoted(name: str) -> str:
+    """An identifier in backquotes."""
+    return quoted_for(name, "mysql")
 
 
 def _page(columns: Sequence[SourceColumn], rows: list[tuple[Any, ...]]) -> list[Any]:

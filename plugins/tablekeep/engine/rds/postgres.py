@@ -19,8 +19,9 @@ from psycopg.rows import dict_row
 
 from tablekeep.engine.copies.names import parse_table
 from tablekeep.engine.copies.postgres_address import address_of, conninfo_of
+from tablekeep.engine.copies.postgres_errors import bad_connection
 from tablekeep.engine.errors import BadInputError, PermanentError, TablekeepError
-from tablekeep.engine.rds.errors import bad_connection, translate_postgres_read
+from tablekeep.engine.rds.errors import translate_postgres_read
 from tablekeep.engine.rds.postgres_catalog import FIND, describe
 from tablekeep.engine.rds.schema import Service, SourceColumn, SqlTable, set_name
 from tablekeep.engine.rds.source import (
