@@ -1,6 +1,5 @@
 -- What Redshift has and PostgreSQL has not, in a schema of its own at the end of the search path.
 CREATE SCHEMA redshift_local;
-COMMENT ON SCHEMA redshift_local IS 'stand-in for Redshift: everything in this database may be dropped';
 
 CREATE DOMAIN redshift_local.varbyte AS bytea;
 
@@ -141,6 +140,15 @@ CREATE FUNCTION redshift_local.to_varbyte(text, text) RETURNS bytea IMMUTABLE ST
 CREATE FUNCTION redshift_local.from_varbyte(bytea, text) RETURNS text IMMUTABLE STRICT LANGUAGE sql
     AS $$ SELECT CASE lower($2) WHEN 'hex' THEN encode($1, 'hex') WHEN 'base64' THEN encode($1, 'base64')
                  ELSE convert_from($1, 'UTF8') END $$;
+CREATE FUNCTION redshift_local.to_hex(bytea) RETURNS varchar IMMUTABLE STRICT LANGUAGE sql AS $$ SELECT encode($1, 'hex') $$;
+-- In base 16 alone; more than 63 bits are refused as Redshift refuses them ("STRTOL function").
+CREATE FUNCTION redshift_local.strtol(text, integer) RETURNS bigint IMMUTABLE STRICT LANGUAGE plpgsql AS $$
+BEGIN
+    IF $2 <> 16 OR $1 !~ '^[0-9a-fA-F]{1,16}$' OR (length($1) = 16 AND $1 > '7') THEN
+        RAISE EXCEPTION 'The input % is not valid to be converted to base %', $1, $2;
+    END IF;
+    RETURN ('x' || lpad($1, 16, '0'))::bit(64)::bigint;
+END $$;
 CREATE FUNCTION redshift_local.sha2(text, integer) RETURNS text IMMUTABLE STRICT LANGUAGE sql
     AS $$ SELECT encode(CASE $2 WHEN 224 THEN sha224(convert_to($1, 'UTF8')) WHEN 384 THEN sha384(convert_to($1, 'UTF8'))
                  WHEN 512 THEN sha512(convert_to($1, 'UTF8')) ELSE sha256(convert_to($1, 'UTF8')) END, 'hex') $$;
@@ -184,3 +192,10 @@ CREATE VIEW redshift_local.svv_columns AS SELECT * FROM redshift_local.informati
 CREATE VIEW redshift_local.information_schema_tables AS
     SELECT * FROM information_schema.tables WHERE table_schema NOT IN ('pg_catalog', 'information_schema', 'redshift_local');
 CREATE VIEW redshift_local.svv_tables AS SELECT * FROM redshift_local.information_schema_tables;
+CREATE VIEW redshift_local.svv_relation_privileges AS
+    SELECT n.nspname::varchar AS namespace_name, c.relname::varchar AS relation_name, a.privilege_type::varchar,
+           a.grantee AS identity_id, coalesce(r.rolname, 'public')::varchar AS identity_name,
+           (CASE WHEN a.grantee = 0 THEN 'public' ELSE 'user' END)::varchar AS identity_type, a.is_grantable AS admin_option
+    FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace, aclexplode(c.relacl) a
+    LEFT JOIN pg_roles r ON r.oid = a.grantee
+    WHERE a.grantee <> c.relowner AND a.privilege_type IN ('SELECT', 'INSERT', 'UPDATE', 'DELETE', 'REFERENCES');

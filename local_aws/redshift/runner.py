@@ -1,5 +1,6 @@
 """Carries statements out on PostgreSQL: connections, transactions, errors in Redshift's words, results."""
 
+import hashlib
 import re
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -73,7 +74,8 @@ class Database:
             return
         with psycopg.connect(self.dsn, autocommit=True, connect_timeout=10) as connection:
             connection.execute("SELECT pg_advisory_lock(7236001)")  # two stand-ins may share the server
-            if not self._marked(connection):
+            mark = self._mark(connection)
+            if not mark.startswith(MARK):
                 others = connection.execute(
                     "SELECT count(*) FROM pg_tables WHERE schemaname NOT IN ('pg_catalog', 'information_schema')"
                 ).fetchone()
@@ -81,11 +83,8 @@ class Database:
                     raise SqlError(
                         f"the database for Redshift's stand-in holds {others[0]} tables of others: give it one of its own"
                     )
-                connection.execute(bootstrap_sql())
-            elif not connection.execute(
-                "SELECT to_regtype('redshift_local.super') IS NOT NULL AND "
-                "to_regprocedure('redshift_local.super_parse(text)') IS NOT NULL"
-            ).fetchone()[0]:
+                bootstrap(connection)
+            elif mark != version():
                 self._empty(connection)  # an older stand-in's: it may be dropped, says the mark
         self._prepared = True
 
@@ -95,7 +94,7 @@ class Database:
             return
         self._used = False
         with psycopg.connect(self.dsn, autocommit=True, connect_timeout=10) as connection:
-            if not self._marked(connection):
+            if not self._mark(connection).startswith(MARK):
                 raise SqlError("the database is not a stand-in's: nothing was dropped")
             self._empty(connection)
 
@@ -108,14 +107,14 @@ class Database:
         for (schema,) in schemas:
             connection.execute(f"DROP SCHEMA {schema} CASCADE".encode())
         connection.execute("CREATE SCHEMA public")
-        connection.execute(bootstrap_sql())
+        bootstrap(connection)
 
     @staticmethod
-    def _marked(connection: psycopg.Connection[Any]) -> bool:
+    def _mark(connection: psycopg.Connection[Any]) -> str:
         found = connection.execute(
             "SELECT obj_description(oid, 'pg_namespace') FROM pg_namespace WHERE nspname = 'redshift_local'"
         ).fetchone()
-        return found is not None and found[0] == MARK
+        return str(found[0]) if found is not None else ""
 
     def note_load(self, query_id: int, what: dict[str, Any]) -> None:
         """Writes the system tables of loads in a transaction of their own: they outlive a rollback."""
@@ -136,6 +135,16 @@ class Database:
 
 def bootstrap_sql() -> bytes:
     return (Path(__file__).parent / "bootstrap.sql").read_bytes()
+
+
+def version() -> str:
+    """The mark of a database that this stand-in has made."""
+    return f"{MARK} ({hashlib.sha256(bootstrap_sql()).hexdigest()[:12]})"
+
+
+def bootstrap(connection: psycopg.Connection[Any]) -> None:
+    connection.execute(bootstrap_sql())
+    connection.execute(f"COMMENT ON SCHEMA redshift_local IS '{version()}'".encode())
 
 
 @dataclass

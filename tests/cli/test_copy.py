@@ -70,7 +70,7 @@ def test_a_password_in_an_argument_is_warned_about_and_printed_nowhere(backup: s
     wrong = tablekeep("copy", backup, "--to", dsn.replace(password, "s3cret-and-wrong"), "--into", "public.orders")
     assert wrong.returncode == 2
     assert "s3cret" not in wrong.stdout + wrong.stderr
-    broken = tablekeep("copy", backup, "--to", "mysql://u:s3cret@h/d", "--into", "public.orders")
+    broken = tablekeep("copy", backup, "--to", "oracle://u:s3cret@h/d", "--into", "public.orders")
     assert broken.returncode == 2
     assert "s3cret" not in broken.stdout + broken.stderr
 

@@ -103,6 +103,18 @@ def test_functions_of_other_names(redshift: Redshift) -> None:
     ]
 
 
+def test_sums_of_digests(redshift: Redshift) -> None:
+    """MD5, STRTOL and TO_HEX: what a key set's sum is made of."""
+    texts = ["", "é", "a\x1f1", "x" * 1000]
+    expected = sum(int(hashlib.md5(text.encode()).hexdigest()[:15], 16) for text in texts)
+    redshift("create table t (s varchar(1000), b varbyte(9))")
+    redshift("insert into t select 'a' || chr(31) || '1', to_varbyte('00ff', 'hex') union all select '', null")
+    redshift("insert into t values ('é', null), (repeat('x', 1000), null)")
+    summed = "sum(strtol(substring(md5(s), 1, 15), 16)::decimal(38, 0))"
+    assert redshift.rows(f"select {summed}, max(to_hex(b)) from t") == [[str(expected), "00ff"]]
+    assert "not valid" in redshift.error("select strtol('8000000000000000', 16)")
+
+
 def test_append_moves_rows_outside_of_transactions_only(redshift: Redshift) -> None:
     for name in ("a", "b"):
         redshift(f"create table {name} (n integer)")

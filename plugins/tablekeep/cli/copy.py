@@ -119,12 +119,13 @@ def tell(outcome: Outcome) -> None:
         ("backup", f"{document['backup']} (as of {document['as_of']})"),
         ("took", f"{document['seconds']:.1f} s"),
     ]
-    shown = ", ".join(f"{name} {count:,}" for name, count in document["shown"].items())
-    print_pairs(
-        lines
-        + (
-            [("other types", f"values shown in a column of another type: {shown}; `_rest` has their own")]
-            if shown
-            else []
-        )
-    )
+    for name, what in (
+        ("shown", "other types: values shown in a column of another type; `_rest` has their own"),
+        ("cut", "CUT: texts that were longer than their column takes"),
+    ):
+        if document.get(name):
+            title, _, text = what.partition(": ")
+            lines.append(
+                (title, f"{text}: " + ", ".join(f"{column} {count:,}" for column, count in document[name].items()))
+            )
+    print_pairs(lines)

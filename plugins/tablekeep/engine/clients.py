@@ -122,7 +122,8 @@ class SessionClients:
 
 THROTTLING = {
     "ProvisionedThroughputExceededException", "ThrottlingException", "RequestLimitExceeded", "Throttling",
-    "SlowDown", "TooManyRequestsException", "LimitExceededException", "RequestThrottled",
+    "SlowDown", "TooManyRequestsException", "LimitExceededException", "RequestThrottled", "ActiveStatementsExceededException",
+    "ActiveSessionsExceededException", "ActiveWaitingRequestsExceededException",
 }  # fmt: skip
 DENIED = {"AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "AllAccessDisabled"}
 EXPIRED = {

@@ -53,6 +53,9 @@ class S3Store:
     def _named(self, key: str) -> str:
         return f"{self.address}/{key}"
 
+    def region(self) -> str:
+        return self.check()
+
     def check(self) -> str:
         """That the bucket exists, is ours to use and belongs to the expected owner; returns its Region.
 

@@ -111,6 +111,10 @@ class Store(Protocol):
         """How people call it: `s3://bucket`."""
         ...
 
+    def region(self) -> str:
+        """The Region in which the objects lie; empty where there is none."""
+        ...
+
 
 class MemoryStore:
     """A store in this process; behaves as S3 does, checksums included."""
@@ -122,6 +126,9 @@ class MemoryStore:
     @property
     def address(self) -> str:
         return "memory://"
+
+    def region(self) -> str:
+        return ""
 
     def put(self, key: str, body: bytes, *, if_absent: bool = False, if_match: str | None = None) -> ObjectInfo:
         import base64

@@ -15,6 +15,7 @@ import msgspec
 from tablekeep.engine.copies.dialects import int_range
 from tablekeep.engine.copies.kinds import Kind
 from tablekeep.engine.copies.mapping import SqlColumn
+from tablekeep.engine.copies.super_documents import cut, cut_strings, has_twins, unfit
 from tablekeep.engine.items.canonical import ItemError, canonical_number, decode_json, encode_canonical
 
 UUID = r"^[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}$"
@@ -28,12 +29,12 @@ _SET_MEMBERS = {"SS": "S", "NS": "N", "BS": "B"}
 class Misfit(Exception):
     """A column cannot hold a value.
 
-    :ivar reason: without the value.
+    :ivar reason: without the value. :ivar short: a cell that it can hold, with the value's beginning; None where there is none.
     """
 
-    def __init__(self, reason: str) -> None:
+    def __init__(self, reason: str, short: str | None = None) -> None:
         super().__init__(reason)
-        self.reason = reason
+        self.reason, self.short = reason, short
 
 
 def plain_json(value: dict[str, Any]) -> Any:
@@ -78,8 +79,8 @@ def cell_of(column: SqlColumn, value: dict[str, Any], home: str | None = None) -
     if kind == "NULL":
         return None
     cell = _checked(column, _cell(column, column.kind, column.form, kind, content, home))
-    if isinstance(cell, str) and column.max_bytes is not None and len(cell.encode()) > column.max_bytes:
-        raise Misfit(too_long(column))
+    if isinstance(cell, str) and (why := unfit_text(column, cell)):
+        raise Misfit(why, shortened(column, cell))
     if isinstance(cell, bytes) and column.max_bytes is not None and len(cell) > column.max_bytes:
         raise Misfit(too_long(column))
     return cell
@@ -89,6 +90,26 @@ def too_long(column: SqlColumn) -> str:
     return f"longer than {column.max_bytes:,} bytes"
 
 
+def unfit_text(column: SqlColumn, text: str) -> str | None:
+    """Why a column cannot hold a text, or JSON text, that is of its type; None when it can."""
+    if column.sql_type == SUPER:
+        twice = column.format == "json" and has_twins(text)
+        return unfit(text) or ("with an attribute twice in an object" if twice else None)
+    long = column.max_bytes is not None and len(text) * 4 > column.max_bytes and len(text.encode()) > column.max_bytes
+    return too_long(column) if long else None
+
+
+def shortened(column: SqlColumn, text: str) -> str | None:
+    """The beginning of a text that its column can hold; of a document, the document with its strings cut. None where that does not help."""
+    if column.sql_type == SUPER:
+        text, _ = cut_strings(text)
+        return None if unfit_text(column, text) else text
+    if column.form != "text" or column.key or column.max_bytes is None:
+        return None
+    return cut(text, column.max_bytes)
+
+
+SUPER = "super"
 NUL = "with the character U+0000"
 _ESCAPED_NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
 

@@ -16,13 +16,24 @@ import pyarrow.compute as pc
 from tablekeep.engine.backups.manifest import Manifest
 from tablekeep.engine.backups.parts import part_batches
 from tablekeep.engine.backups.sets import BackupSet
-from tablekeep.engine.copies.cells import NUL, Misfit, cell_of, has_nul, tells_type, too_long
+from tablekeep.engine.copies.cells import (
+    NUL,
+    SUPER,
+    Misfit,
+    cell_of,
+    has_nul,
+    shortened,
+    tells_type,
+    too_long,
+    unfit_text,
+)
 from tablekeep.engine.copies.columns import take_column
 from tablekeep.engine.copies.keys import KeySum, key_texts
 from tablekeep.engine.copies.mapping import ChildTable, Mapping, SqlColumn
 from tablekeep.engine.copies.members import child_arrays, member_rows
 from tablekeep.engine.copies.nested import look_up, take_out
 from tablekeep.engine.copies.rest import RestWriter
+from tablekeep.engine.copies.super_documents import STRING_BYTES
 from tablekeep.engine.errors import BadInputError, IntegrityError
 from tablekeep.engine.items.canonical import canonical_key, decode_json, parse_item
 from tablekeep.engine.items.changes import DELETE
@@ -67,7 +78,7 @@ class Sent:
     :ivar nulls: by column, rows that are NULL. :ivar keys: the key set's sum. :ivar members: rows of each child table, by its suffix.
     :ivar shown: values of another type that their column shows, by column. :ivar kept: values that their column cannot hold, and that
         `_rest` does. :ivar misfits: those that count, by column and reason. :ivar rejects: the first of them, one by one.
-    :ivar deletes: rows of a set of changes that are deletions.
+    :ivar deletes: rows of a set of changes that are deletions. :ivar cut: texts that were cut, as the mapping says, by column.
     """
 
     rows: int = 0
@@ -79,6 +90,7 @@ class Sent:
     misfits: dict[tuple[str, str], int] = field(default_factory=dict)
     rejects: list[Reject] = field(default_factory=list)
     deletes: int = 0
+    cut: dict[str, int] = field(default_factory=dict)
 
     @property
     def rejected(self) -> int:
@@ -125,8 +137,10 @@ class Converter:
             if column.path is not None and len(column.path) > 1:
                 self._paths.setdefault(str(column.path[0]), []).append(column)
         self._mapped = {column.attribute for column in self._whole}
+        self._attributes = {column.name: str(column.attribute) for column in self._whole}
         self._rest = RestWriter(mapping, self._layout) if mapping.rest is not None else None
         self._soft = self._rest is not None and mapping.document.misfits_to == "rest"
+        self._cuts = mapping.document.misfits.truncate
 
     @property
     def loadable(self) -> bool:
@@ -164,7 +178,10 @@ class Converter:
         children = [self._child(child, work, key) for child in mapping.children]
         if self._rest is not None and mapping.rest is not None:
             texts, left = self._rest.texts(batch, work.items)
-            work.hard += left
+            told = {(row, self._attributes.get(name, name)) for row, name, _ in work.hard}
+            work.hard += [
+                one for one in left if one[:2] not in told
+            ]  # a value that its column does not hold counts once
             cells[mapping.rest.name] = pa.array(texts, pa.string())
         if mapping.stamp is not None:
             cells[mapping.stamp.name] = pa.repeat(pa.scalar(self.manifest.backup_id), batch.num_rows)
@@ -204,6 +221,19 @@ class Converter:
             )
         return _patched(array, patches, column)
 
+    def _cell(self, column: SqlColumn, value: dict[str, Any], home: str | None = None) -> Any:
+        """The cell of a value, cut where the mapping says so.
+
+        :raises Misfit: when the column cannot hold it.
+        """
+        try:
+            return cell_of(column, value, home)
+        except Misfit as misfit:
+            if misfit.short is None or not self._cuts:
+                raise
+            self.sent.cut[column.name] = self.sent.cut.get(column.name, 0) + 1
+            return misfit.short
+
     def _from_rest(self, column: SqlColumn, home: Column | None, work: _Work) -> dict[int, Any]:
         patches: dict[int, Any] = {}
         attribute, kind_at_home = str(column.attribute), home.type if home is not None else None
@@ -212,7 +242,7 @@ class Converter:
             if value is None or "NULL" in value:
                 continue
             try:
-                patches[row] = cell_of(column, value, kind_at_home)
+                patches[row] = self._cell(column, value, kind_at_home)
             except Misfit as misfit:
                 self._missed(column, row, misfit.reason, work)
                 continue
@@ -228,7 +258,7 @@ class Converter:
             if content is not None:
                 value = _value(home, content)
                 try:
-                    cell = cell_of(column, value, home.type)
+                    cell = self._cell(column, value, home.type)
                 except Misfit as misfit:
                     self._lose(column, row, misfit.reason, value, work)
             cells.append(cell)
@@ -239,9 +269,18 @@ class Converter:
         bad: dict[int, str] = {}
         if column.form in ("text", "json"):
             bad |= dict.fromkeys(_nul_rows(array, json=column.form == "json"), NUL)
-        if column.max_bytes is not None and column.form in ("text", "json", "bytes", "number"):
-            long = pc.indices_nonzero(pc.fill_null(pc.greater(pc.binary_length(array), column.max_bytes), False))
-            bad |= dict.fromkeys(long.to_pylist(), too_long(column))
+        short: dict[int, str] = {}
+        for row in _long_rows(column, array):
+            why = too_long(column) if column.form == "bytes" else unfit_text(column, array[row].as_py())
+            if why is not None and row not in bad:
+                cell = shortened(column, array[row].as_py()) if self._cuts and column.form != "bytes" else None
+                if cell is None:
+                    bad[row] = why
+                else:
+                    short[row] = cell
+        if short:
+            self.sent.cut[column.name] = self.sent.cut.get(column.name, 0) + len(short)
+            array = _patched(array, short, column)
         if not bad:
             return array
         rows = sorted(bad)
@@ -290,7 +329,7 @@ class Converter:
                 if found is None or "NULL" in found:
                     continue
                 try:
-                    cells[column.name][row] = cell_of(column, found)
+                    cells[column.name][row] = self._cell(column, found)
                 except Misfit as misfit:
                     self._missed(column, row, misfit.reason, work)
                     continue
@@ -403,6 +442,15 @@ def _patched(array: Any, patches: dict[int, Any], column: SqlColumn) -> Any:
         mask[row] = True
     cells = pa.array([patches[row] for row in sorted(patches)], column.arrow)
     return pc.replace_with_mask(array, pa.array(mask), cells)
+
+
+def _long_rows(column: SqlColumn, array: Any) -> list[int]:
+    """Rows of texts, documents and bytes that may be longer than the column takes: in SUPER a string inside of them, too."""
+    if column.max_bytes is None or column.form not in ("text", "json", "bytes", "number"):
+        return []
+    limit = STRING_BYTES if column.sql_type == SUPER else column.max_bytes
+    rows: list[int] = pc.indices_nonzero(pc.fill_null(pc.greater(pc.binary_length(array), limit), False)).to_pylist()
+    return rows
 
 
 def _nul_rows(array: Any, *, json: bool) -> list[int]:

@@ -34,7 +34,8 @@ class CopyReport:
         and has as many rows · `skipped`: it holds a newer one and stays. :ivar reason: for the latter two, one sentence.
     :ivar target: address and table, without user and password. :ivar rows: of the table now.
     :ivar nulls: NULL cells by column. :ivar shown: values of another type that their column shows all the same, by column.
-    :ivar kept: values that their column cannot hold, and that `_rest` does. :ivar rejected: values in the reject table, by column.
+    :ivar cut: texts that were cut, by column. :ivar kept: values that their column cannot hold, and that `_rest` does.
+    :ivar rejected: values in the reject table, by column.
     :ivar inserted, updated, deleted: rows, where the mode tells. :ivar mapping: the mapping's hash.
     :ivar drift: what has changed since the last load, a sentence each.
     """
@@ -53,6 +54,7 @@ class CopyReport:
     verified: bool
     nulls: dict[str, int] = field(default_factory=dict)
     shown: dict[str, int] = field(default_factory=dict)
+    cut: dict[str, int] = field(default_factory=dict)
     kept: dict[str, int] = field(default_factory=dict)
     rejected: dict[str, int] = field(default_factory=dict)
     inserted: int = 0
@@ -151,8 +153,8 @@ def _filled(report: CopyReport, done: Loaded, evolution: Evolution) -> CopyRepor
     for (column, _), count in sent.misfits.items():
         rejected[column] = rejected.get(column, 0) + count
     return replace(
-        report, rows=done.rows, nulls=dict(sent.nulls), shown=dict(sent.shown), kept=dict(sent.kept), rejected=rejected,
-        inserted=done.inserted, updated=done.updated, deleted=done.deleted, mapping=evolution.mapping.hash,
+        report, rows=done.rows, nulls=dict(sent.nulls), shown=dict(sent.shown), cut=dict(sent.cut), kept=dict(sent.kept),
+        rejected=rejected, inserted=done.inserted, updated=done.updated, deleted=done.deleted, mapping=evolution.mapping.hash,
         drift=tuple(str(drift) for drift in evolution.drifts),
     )  # fmt: skip
 

@@ -10,7 +10,7 @@
 | real, double | real, double precision | the same | float, double |
 | boolean | boolean | boolean | boolean |
 | bytes | bytea | varbyte | longblob; a key: varbinary(n) |
-| json | jsonb | varchar(65535), the text | longtext that is checked to be JSON: the type json makes floats of fractions |
+| json | jsonb | super | longtext that is checked to be JSON: the type json makes floats of fractions |
 | date, time | the same | the same | date, time(6) |
 | timestamp, timestamptz | the same | the same | datetime(6), in UTC |
 | uuid | uuid | varchar(36) | char(36) |
@@ -23,6 +23,7 @@ from typing import Any, Literal
 import pyarrow as pa
 
 from tablekeep.engine.copies.kinds import INTEGERS, Kind
+from tablekeep.engine.copies.super_documents import DOCUMENT_BYTES
 
 Dialect = Literal["postgres", "redshift", "mysql"]
 Form = Literal[
@@ -150,10 +151,10 @@ def _postgres(kind: Kind, key: bool) -> Rendered:
 
 def _redshift(kind: Kind, key: bool) -> Rendered:
     match kind.name:
-        case "text" | "json":
-            return Rendered(
-                f"varchar({VARCHAR_BYTES})", "text" if kind.name == "text" else "json", pa.string(), VARCHAR_BYTES
-            )
+        case "text":
+            return Rendered(f"varchar({VARCHAR_BYTES})", "text", pa.string(), VARCHAR_BYTES)
+        case "json":
+            return Rendered("super", "json", pa.string(), DOCUMENT_BYTES)
         case "varchar":
             if kind.size is not None and kind.size > VARCHAR_BYTES:
                 raise ValueError(f"a varchar of Redshift has at most {VARCHAR_BYTES:,} bytes")

@@ -84,6 +84,9 @@ class Misfits(_Model):
     tells the key's hash, the column and the reason, never the value · fail: the copy is refused."""
     most: Annotated[int, Field(ge=0, le=1_000_000_000, examples=[100])] = 0
     """With reject: so many at most, else nothing is swapped."""
+    truncate: bool = False
+    """true: texts that are longer than their column takes (in SUPER, strings of more than 65,535 bytes) are cut at a whole character
+    instead, and counted. What is cut off is lost."""
 
     @model_validator(mode="after")
     def _most_of_rejects(self) -> "Misfits":

@@ -4,6 +4,7 @@ ours and what they hold; nothing else decides it, no state of an Airflow and no 
 import base64
 import json
 import zlib
+from collections.abc import Callable
 from collections.abc import Mapping as Texts
 from dataclasses import dataclass
 from datetime import datetime
@@ -110,6 +111,16 @@ def create_sql(table: TableName, dialect: Dialect) -> str:
 def insert_sql(table: TableName, values: str) -> str:
     """Adds a row; `values` are the dialect's placeholders or literals, separated by commas."""
     return f"INSERT INTO {table.beside(LEDGER).sql} ({_names(table)}) VALUES ({values})"  # noqa: S608  names of ours and quoted
+
+
+def insert_counted_sql(table: TableName, load: Load, write: Callable[[Any], str]) -> str:
+    """Adds a row whose `rows` are those that the table has at this moment, in the same transaction.
+
+    :param write: a value as SQL.
+    """
+    values = zip((name for name, _ in _COLUMNS), load.values(), strict=True)
+    listed = ", ".join("COUNT(*)" if name == "rows" else write(value) for name, value in values)
+    return f"INSERT INTO {table.beside(LEDGER).sql} ({_names(table)}) SELECT {listed} FROM {table.sql}"  # noqa: S608
 
 
 def newest_sql(table: TableName, target: str, table_id: str = "") -> str:

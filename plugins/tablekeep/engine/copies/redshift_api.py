@@ -1,5 +1,6 @@
 """SQL over Redshift's Data API: submit, wait, read results. Nothing here knows what the SQL is for."""
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -7,12 +8,14 @@ import botocore.exceptions
 
 from tablekeep.engine.clients import Clients, translate
 from tablekeep.engine.clock import Clock
-from tablekeep.engine.errors import BadInputError, PermanentError, TablekeepError, TransientError
+from tablekeep.engine.errors import BadInputError, PermanentError, TablekeepError, ThrottledError, TransientError
 from tablekeep.engine.progress import Progress
 
 LONGEST_SECONDS = 24 * 3600
 """A statement of the Data API runs for at most 24 hours (facts: UNCONFIRMED; a bound is needed in any case)."""
 NOTE_EVERY_SECONDS = 60.0
+WAIT_SECONDS = 20
+"""How long one DescribeStatement waits for the statement's end; 30 at most."""
 MAX_STATEMENTS = 40
 """BatchExecuteStatement takes 1 to 40 statements."""
 
@@ -50,10 +53,32 @@ class Address:
         return {name: value for name, value in named.items() if value}
 
 
+_QUOTED = re.compile(
+    r"""(?P<named>\b(?:relation|column|schema|table|constraint|type|role|user|database|function|view|object|for)\s+)?"""
+    r"""(?:'(?P<single>(?:[^']|'')*)'|"(?P<double>[^"]*)")""",
+    re.IGNORECASE,
+)
+_DOCUMENT = re.compile(r"[{\[].*[}\]]|[{\[].*", re.DOTALL)
+"""A document, or its beginning, in a message of JSON_PARSE."""
+
+
+def without_values(message: str) -> str:
+    """Redshift's message without what may be a value of a row: what it quotes stays only where it is a name or an S3
+    address, and documents go."""
+
+    def kept(found: re.Match[str]) -> str:
+        inside = found["single"] if found["single"] is not None else found["double"]
+        if inside.startswith("s3://") or (found["named"] and found["double"] is not None):
+            return found[0]
+        return f"{found['named'] or ''}'…'"
+
+    return _DOCUMENT.sub("…", _QUOTED.sub(kept, message))
+
+
 class StatementError(PermanentError):
     """Redshift refused a statement.
 
-    :ivar message: its own words. :ivar number: which statement of the batch, from 0; None when it does not say.
+    :ivar message: its own words, without values. :ivar number: which statement of the batch, from 0; None when it does not say.
     :ivar query_id: for the system views.
     """
 
@@ -63,12 +88,19 @@ class StatementError(PermanentError):
 
 
 class DataApi:
-    """Runs statements at one address. Used by one thread."""
+    """Runs statements at one address. Used by one thread.
+
+    :ivar region: the warehouse's.
+    """
 
     def __init__(self, clients: Clients, address: Address, clock: Clock, what: str) -> None:
         self._client = clients.client("redshift-data")
+        self.region = clients.region
         self._address, self._clock, self._what = address, clock, what
         self._run, self._calls = clock.token(12), 0
+        # the service waits where this boto3 can ask it to (WaitTimeSeconds, which older ones lack); else it is asked again and again
+        members = self._client.meta.service_model.operation_model("DescribeStatement").input_shape.members
+        self._waits: dict[str, int] = {"WaitTimeSeconds": WAIT_SECONDS} if "WaitTimeSeconds" in members else {}
 
     def run(self, statements: list[str], progress: Progress | None = None) -> list[dict[str, Any]]:
         """Runs the statements as one transaction: all of them or none.
@@ -91,7 +123,7 @@ class DataApi:
             raise TransientError(self._what, "the statement was cancelled in Redshift", "try again")
         failed = [number for number, part in enumerate(parts) if part.get("Status") == "FAILED"]
         number = failed[0] if failed else None
-        message = str(described.get("Error") or "no message")
+        message = without_values(str(described.get("Error") or "no message"))
         query_id = parts[number].get("RedshiftQueryId") if number is not None else None
         raise self._classified(StatementError(self._what, message, number, query_id))
 
@@ -116,7 +148,7 @@ class DataApi:
         began = said = self._clock.monotonic()
         pause = 0.1
         while True:
-            described: dict[str, Any] = self._call("describe_statement", Id=identifier)
+            described = self._describe(identifier)
             if described["Status"] in ("FINISHED", "FAILED", "ABORTED"):
                 return described
             now = self._clock.monotonic()
@@ -127,8 +159,18 @@ class DataApi:
             if progress is not None and now - said > NOTE_EVERY_SECONDS:
                 said = now
                 progress.note(f"Redshift works on it for {now - began:,.0f} s now ({described['Status']})")
-            self._clock.sleep(pause)
-            pause = min(5.0, pause * 1.5)
+            if not self._waits:
+                self._clock.sleep(pause)
+                pause = min(5.0, pause * 1.5)
+
+    def _describe(self, identifier: str) -> dict[str, Any]:
+        try:
+            return self._call("describe_statement", Id=identifier, **self._waits)
+        except ThrottledError:
+            if not self._waits:
+                raise
+            self._waits = {}  # too many wait already: ask without waiting from now on
+            return self._call("describe_statement", Id=identifier)
 
     def _call(self, operation: str, **arguments: Any) -> dict[str, Any]:
         try:

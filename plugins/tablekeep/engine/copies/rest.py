@@ -7,7 +7,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tablekeep.engine.copies.cells import NUL, has_nul
+from tablekeep.engine.copies.cells import NUL, has_nul, unfit_text
 from tablekeep.engine.copies.mapping import Mapping, SqlColumn
 from tablekeep.engine.items.canonical import decode_json, encode_canonical
 from tablekeep.engine.items.decode import decode
@@ -58,17 +58,15 @@ class RestWriter:
             texts[row] = text.decode()
 
     def _fits(self, text: str) -> bool:
-        limit = self._column.max_bytes
-        if limit is not None and len(text) * 4 > limit and len(text.encode()) > limit:
-            return False
-        return "\\u0000" not in text or not has_nul(text, json=True)
+        return unfit_text(self._column, text) is None and ("\\u0000" not in text or not has_nul(text, json=True))
 
     def _without_misfits(self, item: dict[str, Any]) -> tuple[str | None, list[tuple[str, str]]]:
         lost = list[tuple[str, str]]()
         sizes = {name: encode_canonical({name: value}) for name, value in item.items()}
         for name, text in sizes.items():
-            if has_nul(text.decode(), json=True):
-                lost.append((name, NUL))
+            why = NUL if has_nul(text.decode(), json=True) else unfit_text(self._column, text.decode())
+            if why is not None:
+                lost.append((name, why))
                 del item[name]
         for name in sorted(item, key=lambda one: -len(sizes[one])):
             if self._fits(encode_canonical(item).decode()):
