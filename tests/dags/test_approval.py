@@ -21,8 +21,10 @@ def backup(local_aws: Any) -> str:
 
 
 def context(requester: str) -> dict[str, Any]:
-    run = SimpleNamespace(dag_id="restore__orders", run_id="manual__1", triggering_user_name=requester)
-    return {"dag_run": run}
+    run = SimpleNamespace(
+        dag_id="restore__orders", run_id="manual__1", triggering_user_name=requester, conf={"to_table": "again"}
+    )
+    return {"dag_run": run, "dag": SimpleNamespace(params={"to_table": None, "key_prefix": None})}
 
 
 def approve(asked_by: str, answer: dict[str, Any], people: tuple[str, ...] = ("ana", "ben")) -> Any:
@@ -90,6 +92,15 @@ def test_a_stranger_may_not_even_ask_and_it_is_recorded(backup: str) -> None:
     with pytest.raises(BadInputError, match="eve asks for it"):
         asked.execute(context("eve") | {"ti": ti()})
     assert [one for one, _ in kept()] == [False]
+
+
+def test_a_field_that_the_form_does_not_have_is_refused(backup: str) -> None:
+    from tablekeep.engine.errors import BadInputError
+
+    given = context("ana") | {"ti": ti()}
+    given["dag_run"].conf["key_perfix"] = "pk=customer-1"
+    with pytest.raises(BadInputError, match="no field key_perfix"):
+        operator("PlanRestoreOperator", backup=backup).execute(given)
 
 
 def ti() -> Any:

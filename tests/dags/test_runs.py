@@ -1,5 +1,6 @@
 """Whole DAGs, run by `dag.test()` against the stand-ins."""
 
+import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -10,6 +11,9 @@ from local_aws.server import switch
 from tablekeep.engine.backups.catalog import list_backups, newest_verified
 from tablekeep.engine.backups.records import read_records
 from tablekeep.engine.backups.s3 import S3Store
+from tablekeep.engine.restore.plan import RestorePlan
+from tablekeep.engine.restore.selection import select
+from tablekeep.engine.restore.words import plan_markdown
 from tablekeep.operators.approve import ApproveRestoreOperator
 from tests.tables import BUCKET, ROOT, clients, make_bucket, make_table, orders
 
@@ -117,6 +121,25 @@ def test_a_restore_is_planned_approved_and_done(project: Any, dags: Any, monkeyp
     )  # anew: test() keeps params
     assert state(back) == "success"
     assert "Item" in clients().client("dynamodb").get_item(TableName="orders", Key=deleted)
+
+
+def test_what_a_person_types_into_the_form_is_taken_as_it_is(
+    project: Any, dags: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No template in a field is rendered, no markup reaches the page, and a field that is misspelt restores nothing."""
+    answered(monkeypatch)
+    found = dags()
+    found["backup__orders"].test()
+    hostile = "{{ 7 * 7 }}{{ conn.aws_default.password }}<script>|x"
+    given = {"to_table": "again", "key_prefix": f"pk={hostile}", "where": [f"note = {json.dumps(hostile)}"]}
+    assert tasks(found["restore__orders"].test(run_conf=given))["restore"] == "success"
+    (plan,) = records("plan")
+    wanted = select([("pk", "S"), ("sk", "N")], key_prefix=given["key_prefix"], where=given["where"])
+    assert plan["selection"] == wanted.as_dict()
+    assert "<script" not in plan_markdown(RestorePlan.from_dict(plan))
+    misspelt = found["restore__orders"].test(run_conf={"to_table": "everything", "key_perfix": "pk=customer-1"})
+    assert tasks(misspelt)["plan"] == "failed"
+    assert "everything" not in clients().client("dynamodb").list_tables()["TableNames"]
 
 
 PEOPLE = PIPELINE + "restore: {people: [ana, ben], patterns_refused: ['prod-*'], accounts: ['123456789012']}\n"

@@ -125,6 +125,7 @@ class PlanRestoreOperator(_Restoring):
 
         common = self.engine_arguments(context)
         source, asked_by = common.pop("clients"), requester(context)
+        self._check_fields(context)
         if self.people and asked_by not in self.people:
             why = f"{asked_by or 'nobody'} asks for it, and restore.people names {', '.join(self.people)}"
             record_approval(context, source, shelf_of(source, self.to, self.table), "", False, "", why)
@@ -141,6 +142,16 @@ class PlanRestoreOperator(_Restoring):
             run=common["run"], clock=common["clock"],
         )  # fmt: skip
         return {"backup": plan.backup, "hash": plan.hash, "text": plan_markdown(plan)}
+
+    def _check_fields(self, context: Mapping[str, Any]) -> None:
+        """That the run was triggered with fields of the form alone: Airflow takes others in silence, and what was meant by them
+        would not be done. :raises BadInputError: for another one."""
+        from tablekeep.engine.errors import BadInputError
+
+        known, given = set(context["dag"].params), set(context["dag_run"].conf or {})
+        if unknown := sorted(given - known):
+            what, why = f"restoring to the table {self.to_table}", f"there is no field {unknown[0][:60]}"
+            raise BadInputError(what, why, f"the fields are {', '.join(sorted(known))}")
 
 
 class ParquetToDynamoDBOperator(_Restoring):

@@ -17,7 +17,7 @@ from tablekeep.engine.copies.document import MappingDocument
 from tablekeep.engine.copies.modes import parse_mode
 from tablekeep.engine.errors import BadInputError, IntegrityError, TransientError
 from tablekeep.engine.progress import NoProgress
-from tests.engine.copies.conftest import Place
+from tests.engine.copies.conftest import ROLE, Place
 from tests.tables import BUCKET, clients, export, make_table, orders
 
 
@@ -339,6 +339,21 @@ def test_names_that_are_hard_for_sql(place: Place, aws: Any, copy: Any) -> None:
     names = columns_of(place, backup, 'public."my names"')
     listed = ", ".join('"' + names[one].replace('"', '""') + '"' for one in list(item)[2:])
     assert place.query(f'SELECT {listed} FROM public."my names"') == [("1", "2", "3", "4", "5")]
+
+
+@pytest.mark.parametrize("place", ["redshift"], indirect=True)
+def test_redshift_reads_with_a_role_and_no_statement_holds_a_secret(
+    place: Place, backup: str, copy: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "planted/Secret+Key")
+    monkeypatch.setenv("AWS_SESSION_TOKEN", "planted-token")
+    copy(backup)
+    sent = clients().client("redshift-data").list_statements(Status="ALL", MaxResults=100)["Statements"]
+    texts = [text for one in sent for text in [one.get("QueryString", ""), *one.get("QueryStrings", [])]]
+    copies = [text for text in texts if text.startswith("COPY")]
+    assert copies
+    assert all(f"IAM_ROLE '{ROLE}'" in text for text in copies)
+    assert not [text for text in texts if "planted" in text or "CREDENTIALS" in text.upper()]
 
 
 def test_a_value_of_another_type_is_shown_in_its_column_or_kept_in_rest(place: Place, aws: Any, copy: Any) -> None:

@@ -6,6 +6,7 @@ import pytest
 
 from tablekeep.engine.backups.s3 import S3Store
 from tablekeep.engine.backups.sets import open_backup
+from tablekeep.engine.backups.store import NotFoundError
 from tablekeep.engine.clock import SystemClock
 from tablekeep.engine.errors import IntegrityError, PermanentError
 from tablekeep.engine.progress import NoProgress
@@ -35,39 +36,50 @@ def restore(backup: str) -> Any:
     )
 
 
-def flipping(monkeypatch: pytest.MonkeyPatch, part: str, times: int) -> list[int]:
-    """Flips a byte of the part, the first `times` times it is read."""
-    real, flipped = S3Store.chunks, list[int]()
+def spoiling(monkeypatch: pytest.MonkeyPatch, backup: str, number: int, fault: str, times: int) -> list[int]:
+    """Gives a part otherwise than it lies there, the first `times` times it is read."""
+    real, spoiled = S3Store.chunks, list[int]()
+    manifest = open_backup(clients(), backup).manifest
+    key, other = (manifest.location.key(manifest.parts[one].name) for one in (number, number - 1))
 
-    def chunks(self: S3Store, key: str) -> Any:
-        for piece in real(self, key):
-            if key.endswith(part) and len(flipped) < times:
-                flipped.append(1)
+    def chunks(self: S3Store, wanted: str) -> Any:
+        if wanted != key or len(spoiled) == times:
+            yield from real(self, wanted)
+            return
+        spoiled.append(1)
+        if fault == "removed":
+            raise NotFoundError(f"reading {wanted}", "there is no such object")
+        for piece in real(self, other if fault == "swapped" else wanted):
+            if fault == "flipped":
                 yield piece[:-7] + bytes([piece[-7] ^ 4]) + piece[-6:]
             else:
-                yield piece
+                yield piece[:-100] if fault == "truncated" else piece
 
     monkeypatch.setattr(S3Store, "chunks", chunks)
-    return flipped
+    return spoiled
+
+
+FAULTS = ["flipped", "truncated", "swapped", "removed"]
 
 
 def count(aws: Any) -> int:
     return int(aws.client("dynamodb").scan(TableName="again", Select="COUNT")["Count"])
 
 
-def test_a_byte_that_was_flipped_once_on_its_way_heals(backup: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    part = open_backup(clients(), backup).manifest.parts[2].name
-    flipped = flipping(monkeypatch, part, 1)
+@pytest.mark.parametrize("fault", FAULTS)
+def test_what_is_wrong_on_the_first_read_only_heals(backup: str, monkeypatch: pytest.MonkeyPatch, fault: str) -> None:
+    spoiled = spoiling(monkeypatch, backup, 2, fault, 1)
     assert restore(backup).proved
-    assert flipped == [1]
+    assert spoiled == [1]
 
 
-def test_a_damaged_part_stops_the_restore_before_it_and_the_next_try_goes_on(
-    backup: str, local_aws: Any, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("fault", FAULTS)
+def test_what_is_wrong_on_every_read_stops_before_the_part_and_the_next_try_goes_on(
+    backup: str, local_aws: Any, monkeypatch: pytest.MonkeyPatch, fault: str
 ) -> None:
     manifest = open_backup(clients(), backup).manifest
-    flipping(monkeypatch, manifest.parts[2].name, 99)
-    with pytest.raises(IntegrityError, match=r"part-.* is damaged"):
+    spoiling(monkeypatch, backup, 2, fault, 99)
+    with pytest.raises((IntegrityError, PermanentError), match=manifest.parts[2].name):
         restore(backup)
     assert count(local_aws) == manifest.parts[0].rows + manifest.parts[1].rows
     monkeypatch.undo()

@@ -5,12 +5,15 @@ import gzip
 from pathlib import Path
 from typing import Any
 
+import boto3
 import pytest
 
+from tablekeep.engine.backups.catalog import list_backups
 from tablekeep.engine.backups.sets import open_backup
+from tablekeep.engine.clients import SessionClients
 from tablekeep.engine.clock import SystemClock
 from tablekeep.engine.dynamodb.write import BatchWriter, WriteReport
-from tablekeep.engine.errors import BadInputError, IntegrityError
+from tablekeep.engine.errors import BadInputError, IntegrityError, PermanentError, TablekeepError
 from tablekeep.engine.prices import load_prices
 from tablekeep.engine.progress import NoProgress
 from tablekeep.engine.restore import file as file_module
@@ -22,7 +25,7 @@ from tablekeep.engine.restore.request import RestoreRequest
 from tablekeep.engine.restore.selection import select
 from tablekeep.engine.restore.source import SetSource
 from tablekeep.engine.restore.table import restore_table
-from tests.tables import clients, export, make_bucket, make_table, orders
+from tests.tables import BUCKET, clients, export, make_bucket, make_table, orders
 
 COMMON: dict[str, Any] = {"clock": SystemClock(), "progress": NoProgress()}
 
@@ -164,3 +167,44 @@ def test_an_item_over_a_listed_key_is_kept_before_it_is_overwritten(
 def test_modes_that_contradict_themselves_are_refused(backup: str, more: dict[str, Any], why: str) -> None:
     with pytest.raises(BadInputError, match=why):
         restore_table(RestoreRequest("orders", backup, **more), clients=clients(), actor="t", run="t", **COMMON)
+
+
+@pytest.mark.parametrize("fault", ["none", "a damaged part", "a table that differs", "an index that is refused"])
+def test_a_restore_deletes_nothing_whatever_happens(
+    backup: str, local_aws: Any, monkeypatch: pytest.MonkeyPatch, fault: str
+) -> None:
+    opened = open_backup(clients(), backup)
+    session, called = boto3.session.Session(region_name="us-east-1"), list[str]()
+    for service in ("dynamodb", "s3"):
+        session.events.register(f"before-call.{service}", lambda model, **_: called.append(model.name))
+    if fault == "a damaged part":
+        opened.store.put(opened.manifest.location.key(opened.manifest.parts[0].name), b"?")
+    if fault == "a table that differs":
+        monkeypatch.setattr(
+            table_module, "prove_restore", lambda *given, **more: IntegrityError("proving", "it differs")
+        )
+    if fault == "an index that is refused":
+        monkeypatch.setattr(table_module, "add_indexes", refused)
+    try:
+        restore_table(RestoreRequest("again", backup), clients=SessionClients(session), actor="t", run="t", **COMMON)
+        failed = False
+    except TablekeepError:
+        failed = True
+    assert failed == (fault != "none")
+    assert "CreateTable" in called
+    assert not [name for name in called if name.startswith("Delete")]
+    assert "again" in local_aws.client("dynamodb").list_tables()["TableNames"], "what was done so far stays"
+
+
+def refused(*_given: Any, **_more: Any) -> Any:
+    raise PermanentError("adding an index", "AccessDeniedException")
+
+
+def test_a_folder_without_a_manifest_is_no_backup(backup: str, local_aws: Any) -> None:
+    opened = open_backup(clients(), backup)
+    opened.store.delete(opened.manifest.location.manifest_key)
+    assert list(opened.store.list(opened.manifest.location.prefix)), "its parts are there"
+    with pytest.raises(BadInputError, match="there is no manifest, so there is no backup"):
+        restore(backup)
+    assert list_backups(opened.store, BUCKET, "backups").backups == []
+    assert local_aws.client("dynamodb").list_tables()["TableNames"] == ["orders"]

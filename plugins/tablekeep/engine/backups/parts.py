@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 
 from tablekeep.engine.backups.location import SetLocation
 from tablekeep.engine.backups.manifest import Manifest, Part
-from tablekeep.engine.backups.store import PartSink, Store
+from tablekeep.engine.backups.store import NotFoundError, PartSink, Store
 from tablekeep.engine.errors import IntegrityError
 from tablekeep.engine.items.changes import decode_records
 from tablekeep.engine.items.codec import Encoded
@@ -170,7 +170,12 @@ def fetch_part(store: Store, manifest: Manifest, part: Part) -> IO[bytes]:
     :raises IntegrityError: when they differ from the manifest; NotFoundError when the part is missing.
     """
     for last in (False, True):  # a byte that was flipped on its way comes right the second time
-        spool, why = _read_part(store, manifest.location.key(part.name), part)
+        try:
+            spool, why = _read_part(store, manifest.location.key(part.name), part)
+        except NotFoundError:
+            if last:
+                raise
+            continue
         if not why:
             return spool
         spool.close()
