@@ -66,6 +66,7 @@ def test_a_drill_fails_when_an_objective_is_missed(aws: Any) -> None:
     assert report.proved
     assert not report.passed
     assert [one.split()[0] for one in report.problems] == ["RTO", "RPO"]
+    assert "the objective is 0.2 s" in drill("another", objectives=Objectives(rto_seconds=0.2)).problems[0]
 
 
 def test_a_drill_of_a_damaged_backup_fails_and_leaves_nothing(aws: Any) -> None:
@@ -76,6 +77,7 @@ def test_a_drill_of_a_damaged_backup_fails_and_leaves_nothing(aws: Any) -> None:
     assert not report.passed
     assert not report.proved
     assert any("damaged" in one for one in report.problems)
+    assert "not measured, within" not in page_of(report)
     assert tables(aws) == ["orders"]
 
 
@@ -110,7 +112,9 @@ def test_a_changed_item_is_named_by_key_hash_and_attribute(aws: Any, monkeypatch
     monkeypatch.setattr(table_module, "prove_restore", meddle)
     report = drill()
     assert not report.proved
-    assert "1 different" in report.problems[0]
+    assert report.problems[0].startswith("comparing the scratch table with the backup: 1 different; ")
+    assert report.items == 40
+    assert {"load", "proof"} <= report.phases.keys(), "where the time went is told though it failed"
     (one,) = report.differing
     assert one["state"] == "different"
     assert {"price": "N", "tags": "SS"}.items() <= {place["path"]: place["left"] for place in one["attributes"]}.items()

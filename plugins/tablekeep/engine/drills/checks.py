@@ -103,9 +103,10 @@ def _ask(check: Check, connection: Any) -> CheckResult:
         )
     if len(rows) != 1 or len(rows[0]) != 1:
         return CheckResult(check.name, False, "the query did not give one row with one value")
-    return CheckResult(
-        check.name, rows[0][0] is True, "" if rows[0][0] is True else f"it gave {type(rows[0][0]).__name__}, not true"
-    )
+    answer = rows[0][0]
+    # a value of another type may be an item's: only its type is told
+    told = {False: "false", None: "null"}[answer] if answer is False or answer is None else type(answer).__name__
+    return CheckResult(check.name, answer is True, "" if answer is True else f"it gave {told}, not true")
 
 
 def _call(check: Check, client: Any, table: str) -> CheckResult:

@@ -25,6 +25,7 @@ from tablekeep.engine.prices import Prices, load_prices
 from tablekeep.engine.progress import Progress
 from tablekeep.engine.restore.differences import See
 from tablekeep.engine.restore.plan import plan_restore
+from tablekeep.engine.restore.report import RestoreReport
 from tablekeep.engine.restore.request import Path, RestoreRequest
 from tablekeep.engine.restore.table import restore_table
 
@@ -160,15 +161,14 @@ class _Drill:
                 see=self._see,
             )  # fmt: skip
         except IntegrityError as error:
-            report.differing = (getattr(error, "report", None) and error.report.differing) or []  # type: ignore[attr-defined]
-            raise
+            if (unproved := getattr(error, "report", None)) is None:
+                raise
+            _take(report, unproved)
+            report.differing = unproved.differing
+            raise IntegrityError("comparing the scratch table with the backup", error.why) from None
         finally:
             report.rto_seconds = round(found + clock.monotonic() - began, 3)
-        report.items, report.content_hash, report.proved = restored.items, restored.content_hash, restored.proved
-        for name, seconds in restored.phases.items():
-            report.phases[name] = round(report.phases.get(name, 0.0) + seconds, 3)
-        report.predicted_seconds = predicted(report.phases, report.items, report.today_items)
-        report.settings = restored.settings
+        _take(report, restored)
         if self._request.checks:
             self._progress.phase("checks", len(self._request.checks), "checks")
             client = self._clients.client("dynamodb")
@@ -193,3 +193,12 @@ class _Drill:
             self._store, shelf, "drill", report.as_dict(), backup_id=manifest.backup_id, actor=self._actor, run=self._run,
             clock=self._clock,
         )  # fmt: skip
+
+
+def _take(report: DrillReport, restored: RestoreReport) -> None:
+    """What the restore did, proved or not."""
+    report.items, report.content_hash, report.proved = restored.items, restored.content_hash, restored.proved
+    for name, seconds in restored.phases.items():
+        report.phases[name] = round(report.phases.get(name, 0.0) + seconds, 3)
+    report.predicted_seconds = predicted(report.phases, report.items, report.today_items)
+    report.settings = restored.settings

@@ -65,9 +65,16 @@ def seconds_text(seconds: float) -> str:
     return f"{hours // 24} d {hours % 24} h" if hours % 24 else f"{hours // 24} d"
 
 
+def time_text(utc: str) -> str:
+    """`2026-11-25 21:31:59 UTC` of `2026-11-25T21:31:59.282Z`."""
+    return f"{utc[:10]} {utc[11:19]} UTC" if utc[10:11] == "T" else utc
+
+
 def measured(seconds: float, limit: float | None) -> str:
     """A duration beside its objective, as HTML."""
-    text = seconds_text(seconds) if seconds else "not measured"
+    if not seconds:
+        return "not measured"
+    text = seconds_text(seconds)
     if limit is None:
         return f"{text} (no objective)"
     word = "within" if seconds <= limit else "<strong>beyond</strong>"
@@ -165,7 +172,7 @@ def settings_table(settings: Sequence[Mapping[str, Any]], source: str, scratch: 
         return ""
     rows = "".join(
         f"<tr><th>{escaped(one['name'])}</th><td>{escaped(fact_text(one['expected']))}</td><td>{escaped(fact_text(one['actual']))}</td>"
-        f"<td>{'left out in drills' if one['told'] else '<strong>DIFFERS</strong>'}</td></tr>"
+        f"<td>{'left out in drills' if one['told'] else '<strong class=word>DIFFERS</strong>'}</td></tr>"
         for one in settings
     )  # fmt: skip
     return f"<table><tr><th>Setting</th><th>{source}</th><th>{scratch}</th><th></th></tr>{rows}</table>"

@@ -81,6 +81,11 @@ def fact_text(fact: Any) -> str:
     return fact if isinstance(fact, str) else json.dumps(fact, ensure_ascii=False)
 
 
+def _seconds(seconds: float) -> str:
+    """`1.2 s`, `7,200 s`."""
+    return f"{seconds:,.1f}".removesuffix(".0") + " s"
+
+
 def judge(report: DrillReport, objectives: Objectives) -> None:
     """Adds what was missed to the problems, and says whether the drill passed."""
     whole = report.predicted_seconds if report.selection else report.rto_seconds
@@ -89,7 +94,7 @@ def judge(report: DrillReport, objectives: Objectives) -> None:
         ("RTO", objectives.rto_seconds, whole, kind), ("RPO", objectives.rpo_seconds, report.rpo_seconds, "at the drill's start")
     ):  # fmt: skip
         if limit is not None and actual > limit:
-            report.problems.append(f"{name} missed: {actual:,.1f} s {how}, the objective is {limit:,.0f} s")
+            report.problems.append(f"{name} missed: {_seconds(actual)} {how}, the objective is {_seconds(limit)}")
     for one in report.settings:
         if not one["told"]:
             report.problems.append(

@@ -2,7 +2,16 @@
 
 from typing import Any
 
-from tablekeep.engine.drills.page import PageView, checks_table, escaped, measured, render, seconds_text, settings_table
+from tablekeep.engine.drills.page import (
+    PageView,
+    checks_table,
+    escaped,
+    measured,
+    render,
+    seconds_text,
+    settings_table,
+    time_text,
+)
 from tablekeep.engine.drills.report import PHASES, DrillReport
 from tablekeep.engine.restore.words import attributes_text
 
@@ -46,7 +55,10 @@ def _facts(report: DrillReport) -> list[tuple[str, str]]:
     promised = report.objectives
     return [
         ("Table", escaped(report.table)),
-        ("Backup", f"as of {escaped(report.as_of)}, {escaped(report.chosen)}<br><code>{escaped(report.backup)}</code>"),
+        (
+            "Backup",
+            f"as of {escaped(time_text(report.as_of))}, {escaped(report.chosen)}<br><code>{escaped(report.backup)}</code>",
+        ),
         ("Restored", f"{report.items:,} of {report.all_items:,} items: {escaped(report.scope)}"),
         (
             "Time to restore (RTO)",
@@ -54,7 +66,8 @@ def _facts(report: DrillReport) -> list[tuple[str, str]]:
         ),
         (
             f"At today's {report.today_items:,} items",
-            f"{measured(report.predicted_seconds, promised.get('rto_seconds'))}, reckoned from this drill",
+            measured(report.predicted_seconds, promised.get("rto_seconds"))
+            + (", reckoned from this drill" if report.predicted_seconds else ""),
         ),
         ("Data that would be lost (RPO)", measured(report.rpo_seconds, promised.get("rpo_seconds"))),
         (
@@ -62,7 +75,7 @@ def _facts(report: DrillReport) -> list[tuple[str, str]]:
             f"content hash <code>{escaped(report.content_hash)}</code>" if report.proved else "<strong>none</strong>",
         ),
         ("Left behind", "nothing" if report.torn_down else f"<strong>{escaped(report.scratch_table)}</strong>"),
-        ("Drill", f"began {escaped(report.started)}, took {seconds_text(report.seconds)}"),
+        ("Drill", f"began {escaped(time_text(report.started))}, took {seconds_text(report.seconds)}"),
     ]
 
 

@@ -57,7 +57,7 @@ class _Proof:
         told = ", ".join(f"{count:,} {STATES[state]}" for state, count in found.counts.items() if count)
         return IntegrityError(
             self._what,
-            f"the table's content hash is {actual} and should be {expected}; items: {told or 'equal now, so somebody writes to it'}",
+            f"{told or 'equal now, so somebody writes to it'}; the table's content hash is {actual} and should be {expected}",
             "run `tablekeep compare` on both, with --show-keys, to see which; do not use the table",
         )
 
