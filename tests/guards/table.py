@@ -24,6 +24,8 @@ DELETED = f"{TABLES}::test_nothing_else_is_ever_deleted"
 DRILL = "engine/drills/test_drill.py"
 SWEPT = f"{DRILL}::test_the_sweeper_removes_only_what_carries_all_marks"
 EXPIRY = "engine/backups/test_expiry.py"
+ATHENA = "engine/copies/test_athena.py"
+REDSHIFT = "engine/copies/test_redshift.py"
 APPROVAL = "dags/test_approval.py"
 JUDGED = f"{APPROVAL}::test_everything_else_is_refused_and_recorded"
 APPROVE = "tablekeep.operators.approve:ApproveRestoreOperator.execute_complete"
@@ -276,6 +278,49 @@ SECTIONS: dict[str, list[Guard]] = {
               f"{EXPIRY}::test_the_manifest_goes_first_and_a_record_before_it"),
         Guard("a folder in which a run is at work", "backups.retention:_orphans", "and now - one.last_modified > GRACE", "",
               f"{EXPIRY}::test_a_folder_without_a_manifest_rests_before_it_is_swept"),
+        Guard("a set that a table of Athena shows", "backups.retention:_plan", "one.why += uses(", "one.why += [] and uses(",
+              f"{ATHENA}::test_a_set_that_a_table_points_at_is_kept_until_the_table_moves"),
+        Guard("a set that a table begins to show at this moment", "backups.retention:_remove_set", "if readers:", "if False:",
+              f"{ATHENA}::test_a_table_that_begins_to_point_at_a_set_while_it_is_deleted_saves_it"),
+        Guard("a set of which Glue says nothing", "copies.athena_uses:_points",
+              'return "" if code == "EntityNotFoundException" else', 'return "" if True else',
+              f"{ATHENA}::test_a_glue_that_does_not_answer_keeps_the_set"),
+    ],
+    "What a copy to Athena may do": [
+        Guard("a table that others made", "copies.athena:_decide", "        if adopt:", "        if True:",
+              f"{ATHENA}::test_a_table_that_others_made_is_left_alone_unless_adopted"),
+        Guard("a view, partitions, another format", "copies.athena:_decide", "if not standing.replaceable:", "if False:",
+              f"{ATHENA}::test_what_holds_more_than_its_definition_is_never_replaced", "VIRTUAL_VIEW"),
+        Guard("a set whose parts are not there", "copies.athena:_point", "if gone:", "if False:",
+              f"{ATHENA}::test_a_missing_part_is_refused_and_the_old_set_stays"),
+        Guard("a table that somebody changed meanwhile", "copies.glue:GlueTable._update", '{"VersionId": version} if version else {}', "{}",
+              f"{ATHENA}::test_of_two_copies_at_once_one_is_turned_away", "True"),
+        Guard("a set that is deleted meanwhile", "copies.athena:_point", "if not still:", "if False:",
+              f"{ATHENA}::test_a_set_that_is_deleted_at_this_moment_is_not_left_registered", "True"),
+        Guard("a Glue that keeps something else", "copies.glue:GlueTable.point_at", "if now is None or not _agrees(wanted, now.document):",
+              "if False:", f"{ATHENA}::test_glue_that_gives_back_something_else_is_noticed"),
+    ],
+    "What a copy to Redshift may do": [
+        Guard("a bucket of another Region", "copies.redshift_load:RedshiftLoad._check_region", "if found and", "if False and",
+              f"{REDSHIFT}::test_a_bucket_of_another_region_is_refused_before_anything_is_written", error="PermanentError"),
+        Guard("keys that changed on the way", "copies.redshift_load:RedshiftLoad._prove", "differing_counts(sent, rows, nulls, total)",
+              "differing_counts(sent, rows, nulls)", f"{REDSHIFT}::test_a_key_that_changes_on_the_way_is_noticed"),
+        Guard("members that were lost on the way", "copies.redshift_load:RedshiftLoad._prove",
+              "if members != sent.members[child.suffix]:", "if False:", f"{REDSHIFT}::test_members_that_are_lost_on_the_way_are_noticed"),
+        Guard("two copies at once", "copies.redshift_load:RedshiftLoad._guard", "THEN 1 ELSE 0 END", "THEN 1 ELSE 1 END",
+              f"{REDSHIFT}::test_a_line_that_another_copy_adds_meanwhile_undoes_the_swap"),
+        Guard("a table of members that others made", "copies.redshift_load:RedshiftLoad._stage",
+              "if there and child.suffix not in self._known:", "if False:",
+              f"{REDSHIFT}::test_a_table_of_members_that_others_made_is_left_alone", error="BadInputError"),
+        Guard("columns of others where the old rows stay", "copies.redshift_swap:choose_way", "if difference.extra:", "if False:",
+              f"{REDSHIFT}::test_a_table_with_columns_of_others_is_not_merged_into"),
+        Guard("digits that SUPER loses", "copies.super_documents:_is_exact", "return len(whole) + len(fraction) <= DIGITS", "return True",
+              f"{REDSHIFT}::test_numbers_in_documents_are_exact_or_their_text"),
+        Guard("decimals of a warehouse that makes doubles", "copies.super_documents:keeps_decimals",
+              'return answer.replace(" ", "") == PROBE', "return True",
+              f"{REDSHIFT}::test_a_warehouse_that_makes_doubles_gets_more_numbers_as_text"),
+        Guard("a value in an error", "copies.redshift_api:without_values", "_QUOTED.sub(kept, message)", "message",
+              "engine/copies/test_redshift_api.py::test_messages_without_values", "invalid input"),
     ],
 }  # fmt: skip
 
