@@ -12,6 +12,7 @@ from tablekeep.engine.clock import parse_utc, utc_text
 from tablekeep.engine.errors import IntegrityError
 from tablekeep.engine.items.hashing import BUCKETS, ContentHash, buckets_as_json, buckets_from_json
 from tablekeep.engine.items.layout import Layout
+from tablekeep.engine.items.rows import ROW
 
 FORMAT, CHANGES_FORMAT = "tablekeep-backup", "tablekeep-changes"
 """A set of changes has a name of its own, so that a program which knows full sets only refuses it."""
@@ -200,6 +201,11 @@ class Manifest:
     @property
     def key_names(self) -> list[str]:
         return [name for name, _ in self.key]
+
+    @property
+    def keyless(self) -> bool:
+        """Whether the key only numbers the rows: those of a SQL table, or of a file, without one."""
+        return self.location.shelf.service != "dynamodb" and self.key_names == [ROW]
 
     def file(self, role: str) -> StoredFile:
         """The file of a role; every manifest that was read has both."""

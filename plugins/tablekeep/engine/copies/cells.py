@@ -4,6 +4,7 @@ A cell is what the column's Arrow type takes: text, a whole number, a Decimal, b
 """
 
 import base64
+import math
 import re
 from collections.abc import Callable
 from datetime import UTC, date, datetime, time, timedelta
@@ -111,6 +112,7 @@ def shortened(column: SqlColumn, text: str) -> str | None:
 
 SUPER = "super"
 NUL = "with the character U+0000"
+NOT_FINITE = "no finite number"
 _ESCAPED_NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
 
 
@@ -124,6 +126,8 @@ def _checked(column: SqlColumn, cell: Any) -> Any:
         raise Misfit(NUL)
     if isinstance(cell, list) and any(isinstance(one, str) and "\0" in one for one in cell):
         raise Misfit(NUL)
+    if column.finite and not math.isfinite(cell):
+        raise Misfit(NOT_FINITE)
     return cell
 
 

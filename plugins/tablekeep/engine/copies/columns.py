@@ -47,6 +47,8 @@ def take_column(column: SqlColumn, home: Column, array: Any) -> Any:
                 if home.logical in ("json", "uuid")
                 else array
             )
+        if home.logical == "timestamptz" and column.form == "timestamp" and not column.format:
+            return array.cast(pa.timestamp("us"))  # the time in UTC
         home, array = replace(home, logical=None), strings(home, array)
     make = _WAYS.get(column.form)
     if make is None or column.format == "json":
@@ -94,6 +96,8 @@ def _bytes(column: SqlColumn, home: Column, array: Any) -> Any:
 
 
 def _bool(column: SqlColumn, home: Column, array: Any) -> Any:
+    if home.type == "N" and home.number == "int64" and pc.all(pc.is_in(array, pa.array([0, 1, None]))).as_py():
+        return pc.equal(array, 1)
     return array if home.type == "BOOL" else None
 
 

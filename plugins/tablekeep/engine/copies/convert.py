@@ -17,6 +17,7 @@ from tablekeep.engine.backups.manifest import Manifest
 from tablekeep.engine.backups.parts import part_batches
 from tablekeep.engine.backups.sets import BackupSet
 from tablekeep.engine.copies.cells import (
+    NOT_FINITE,
     NUL,
     SUPER,
     Misfit,
@@ -281,6 +282,9 @@ class Converter:
         if short:
             self.sent.cut[column.name] = self.sent.cut.get(column.name, 0) + len(short)
             array = _patched(array, short, column)
+        if column.finite:
+            odd = pc.indices_nonzero(pc.fill_null(pc.invert(pc.is_finite(array)), False))
+            bad |= dict.fromkeys(odd.to_pylist(), NOT_FINITE)
         if not bad:
             return array
         rows = sorted(bad)

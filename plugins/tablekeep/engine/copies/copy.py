@@ -100,6 +100,11 @@ def copy_backup(
     began = clock.monotonic()
     opened = open_backup(clients, backup, owner=owner)
     manifest = opened.manifest
+    if mode.name in ("upsert", "incremental") and manifest.keyless:
+        raise BadInputError(
+            what, "the table that it is of has no key: its rows are numbered, and the numbers of another backup are others",
+            "use replace",
+        )  # fmt: skip
     progress.phase("look")
     wanted = derive_mapping(opened, target.dialect, mapping or MappingDocument(), progress, stamp=mode.name == "append")
     if wanted.children and not target.child_tables:

@@ -31,6 +31,7 @@ from tablekeep.engine.copies.mapping import (
 from tablekeep.engine.copies.names import check_identifier
 from tablekeep.engine.copies.nested import NestedCensus, Wanted, count_nested
 from tablekeep.engine.copies.paths import Path, parse_path, path_name, path_text
+from tablekeep.engine.copies.sql_types import told_kinds
 from tablekeep.engine.errors import BadInputError
 from tablekeep.engine.items.census import Census, TypeCount
 from tablekeep.engine.items.layout import COLUMN_TYPES, DECIMAL_DIGITS, REST, Column, fold, number_kind
@@ -56,6 +57,7 @@ class _Wish:
     column: Column | None = None
     name: str = ""
     key: int = 0
+    told: Kind | None = None
 
     @property
     def type(self) -> str:
@@ -148,7 +150,14 @@ def derive_mapping(
         whole |= {name for name in maps if name not in written}
     paths = [path for path, rule in rules if len(path) > 1 and rule.nested != "columns"]
     nested = count_nested(opened, Wanted.of(whole, paths), progress)
-    return map_set(opened.manifest, census, nested, dialect, document, stamp=stamp)
+    told = told_kinds(opened.document("table"), dialect, document.types)
+    if document.types and not told:
+        raise BadInputError(
+            f"mapping {opened.manifest.uri} to {dialect}",
+            "the mapping has types, and this is no backup of a SQL table",
+            "give each column its type",
+        )
+    return map_set(opened.manifest, census, nested, dialect, document, told, stamp=stamp)
 
 
 def map_set(
@@ -157,13 +166,19 @@ def map_set(
     nested: NestedCensus,
     dialect: Dialect,
     document: MappingDocument,
+    told: dict[str, Kind] | None = None,
     *,
     stamp: bool = False,
 ) -> Mapping:
-    """`derive_mapping`, with what was counted."""
+    """`derive_mapping`, with what was counted.
+
+    :param told: of a SQL table's backup, see `told_kinds`.
+    """
     what = f"mapping {manifest.uri} to {dialect}"
     _check_paths(what, census, document)
     wishes = list(_wishes(manifest, census, nested, document))
+    for wish in wishes:
+        wish.told = (told or {}).get(str(wish.path[0])) if len(wish.path) == 1 else None
     if document.others == "fail":
         _check_unmapped(what, census, wishes)
     rules = RULES[dialect]
@@ -264,7 +279,9 @@ def _kind(what: str, wish: _Wish, dialect: Dialect, document: MappingDocument, r
 
 
 def _natural(wish: _Wish) -> Kind:
-    """What holds the values exactly, in words of no database."""
+    """What holds the values exactly, in words of no database; of a SQL table what its types are."""
+    if wish.told is not None and not (wish.key and wish.told.name in (*LOSSY, "boolean")):
+        return wish.told
     logical = LOGICAL.get((wish.column.logical or "") if wish.column is not None else "")
     if logical is not None and len(wish.path) == 1:
         return logical
@@ -299,7 +316,8 @@ def _fitted(kind: Kind, wish: _Wish, dialect: Dialect, row: int) -> Kind:
     count = wish.count()
     if kind.name in ("text", "bytes") and wish.key:
         return Kind(
-            "varchar" if kind.name == "text" else "bytes", size=MYSQL_KEY_BYTES[wish.key] if _long(wish) else 255
+            "varchar" if kind.name == "text" else "bytes",
+            size=MYSQL_KEY_BYTES.get(wish.key, count.max_bytes) if _long(wish) else 255,
         )
     if kind.name == "text" and "S" in wish.types:
         size = 16

@@ -102,6 +102,8 @@ class MappingDocument(_Model):
     """Version of the mapping's format."""
     columns: list[ColumnRule] = []
     """Columns in their order; the key's come first in any case."""
+    types: dict[Annotated[str, Field(min_length=1, max_length=100, examples=["tinyint(1)"])], KindText] = {}
+    """Of a backup of a SQL table: what columns of a type become, by the whole type, tinyint(1), or its name, enum; in lower case."""
     unmapped: Literal["columns", "rest", "drop", "fail"] | None = None
     """Attributes without an entry: columns derives one for each, and `_rest` takes what fits none (default without `columns`) · rest
     puts them into `_rest` (default with `columns`) · drop leaves them out · fail refuses a set that has any."""

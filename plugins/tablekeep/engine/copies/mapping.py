@@ -51,6 +51,11 @@ class SqlColumn:
     typed: bool = False
 
     @property
+    def finite(self) -> bool:
+        """Whether it holds neither NaN nor infinity: MySQL's floating-point numbers."""
+        return self.form == "float" and self.sql_type in ("float", "double")
+
+    @property
     def attribute(self) -> str | None:
         """The top-level attribute that it comes from."""
         return str(self.path[0]) if self.path else None
