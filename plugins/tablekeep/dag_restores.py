@@ -13,6 +13,7 @@ from tablekeep.operators.drill import RestoreDrillOperator, SweepScratchTablesOp
 from tablekeep.operators.restore import ParquetToDynamoDBOperator, PlanRestoreOperator
 
 ANSWER_WITHIN = timedelta(hours=4)
+ASKED_BY = "{{ ', asked for by ' ~ dag_run.triggering_user_name if dag_run.triggering_user_name else '' }}"
 MODES = ["new", "empty", "missing-only", "overwrite-listed-keys"]
 _LINES = {"type": ["null", "array"], "items": {"type": "string"}}
 
@@ -49,7 +50,7 @@ def restore_dag(pipeline: DynamoDBPipeline) -> DAG:
         plan = PlanRestoreOperator(task_id="plan", backup="{{ params.backup or '' }}", people=restore.people, **asked)
         approve = ApproveRestoreOperator(
             task_id="approve",
-            subject=f"Restore of {pipeline.table} to {{{{ params.to_table }}}}",
+            subject=f"Restore of {pipeline.table} to {{{{ params.to_table }}}}" + ASKED_BY,
             body="{{ ti.xcom_pull(task_ids='plan')['text'] }}",
             plan_hash="{{ ti.xcom_pull(task_ids='plan')['hash'] }}",
             people=restore.people,

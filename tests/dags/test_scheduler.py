@@ -1,5 +1,6 @@
 """A real Airflow: scheduler, DAG processor, triggerer and API server on PostgreSQL, started once for all tests of this file."""
 
+import re
 import shutil
 import subprocess
 import tempfile
@@ -389,7 +390,7 @@ def answer(night: Night, run: Run, option: str, user: Api | None = None) -> None
         return [one for one in found if not one["response_received"]]
 
     (detail,) = night.until(asked)
-    assert "content hash" not in detail["subject"]
+    assert re.fullmatch(r"Restore of planes to planes-[a-z-]+, asked for by (admin|ana)", detail["subject"])
     for part in ("| items | ", "| plan | ", "planes-"):
         assert part in detail["body"]
     body = {"chosen_options": [option], "params_input": {}}
