@@ -1,7 +1,9 @@
 """The text that Airflow shows on each DAG: what it does, and what to do when it is red."""
 
 from tablekeep.engine.config.kinds.dynamodb import DynamoDBPipeline
-from tablekeep.engine.config.model import AthenaCopy, Backup, Copy, RedshiftCopy
+from tablekeep.engine.config.kinds.rds import RdsPipeline
+from tablekeep.engine.config.model import AnyBackup, AthenaCopy, Backup, Copy, RedshiftCopy
+from tablekeep.engine.config.sets import SetPipeline
 from tablekeep.engine.config.values import duration_text
 
 
@@ -37,7 +39,38 @@ A retry makes no second set; clearing `backup` makes a new one and leaves the ol
 """
 
 
-def _expire(backup: Backup) -> str:
+def sql_backup_doc(pipeline: RdsPipeline) -> str:
+    """For `backup__…` of a SQL table."""
+    backup, mode = pipeline.backup, pipeline.backup.mode
+    how = "Each run reads the whole table, as it is at one moment, whatever is written to it meanwhile."
+    merge = ""
+    if mode:
+        gone = "found by comparing all keys" if mode.deletes == "compare" else "seen by the next full backup"
+        how = (
+            f"The whole table every {duration_text(mode.full_every)}, as it is at one moment; in between the rows in which"
+            f" `{mode.column}` shows a change since the backup before. Deleted rows are {gone}. Where nothing is there that changes"
+            " could follow, as after the table was made anew, the run makes a full backup and the log says why."
+        )
+    if mode and mode.merge:
+        merge = (
+            "| `merge` | folds the changes into a new full set, and verifies it | the sets contradict each other |\n"
+        )
+    return f"""# Backup of the SQL table `{pipeline.table}`
+
+{_schedule(backup.schedule, backup.timezone)}, over the connection `{pipeline.conn_id}`, to a new backup set under `{backup.to}`. {how}
+
+| task | what it does | when it is red |
+|---|---|---|
+| `backup` | reads the table, writes and reads back the parts, publishes the manifest | no backup was made; the log says why |
+| `verify` | reads the set again: every row, no key twice | do not rely on this set; clear `backup` to make a new one |
+{merge}| `publish` | wakes the copies | skipped after increments without `merge`, and when a newer set is there |
+{_expire(backup)}
+A retry makes no second set; clearing `backup` makes a new one and leaves the old. Backfill runs are refused: the table can only be
+read as it is.
+"""
+
+
+def _expire(backup: AnyBackup) -> str:
     if backup.keep is None:
         return ""
     rules = ", ".join(f"{name} {count}" for name, count in backup.keep.model_dump().items() if count)
@@ -65,7 +98,7 @@ def _past(backup: Backup) -> str:
     return "A backfill makes the full set of each day, as far back as the service keeps the past."
 
 
-def copy_doc(pipeline: DynamoDBPipeline, copy: Copy) -> str:
+def copy_doc(pipeline: SetPipeline, copy: Copy) -> str:
     """For `copy__…`."""
     if isinstance(copy, AthenaCopy):
         return _athena_doc(pipeline, copy)
@@ -86,7 +119,7 @@ Red with "others made it": the table is not ours. Name another, or trigger once 
 """
 
 
-def _athena_doc(pipeline: DynamoDBPipeline, copy: AthenaCopy) -> str:
+def _athena_doc(pipeline: SetPipeline, copy: AthenaCopy) -> str:
     return f"""# `{pipeline.table}` in Athena: `{copy.database}.{copy.table}`
 
 Wakes when a new verified backup of the pipeline `{pipeline.name}` is published, and points the table `{copy.table}` of Glue's database
@@ -99,7 +132,7 @@ Red with "others made it": the table is not ours. Name another, or trigger once 
 """
 
 
-def verify_doc(pipeline: DynamoDBPipeline) -> str:
+def verify_doc(pipeline: SetPipeline) -> str:
     """For `verify__…`."""
     assert pipeline.verify
     return f"""# Verification of the newest backup of `{pipeline.table}`

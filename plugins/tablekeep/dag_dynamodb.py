@@ -4,21 +4,16 @@ import functools
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from airflow.sdk import DAG, Param, chain
+from airflow.sdk import DAG, chain
 
-from tablekeep.assets import backup_asset
 from tablekeep.dag_common import aws_of, cron_timetable, make_dag, max_usd, source_of
-from tablekeep.dag_docs import backup_doc, copy_doc, verify_doc
+from tablekeep.dag_docs import backup_doc
 from tablekeep.dag_restores import drill_dag, restore_dag
+from tablekeep.dag_sets import FULL, after_verify, copy_dag, verify_dag
 from tablekeep.engine.config.kinds.dynamodb import DynamoDBPipeline
-from tablekeep.engine.config.model import AthenaCopy, Copy, MysqlCopy, PostgresCopy, RedshiftCopy
-from tablekeep.operators.athena import ParquetToAthenaOperator
-from tablekeep.operators.copy import ParquetToMySqlOperator, ParquetToPostgresOperator, ParquetToRedshiftOperator
-from tablekeep.operators.expire import ExpireBackupsOperator
 from tablekeep.operators.export import DynamoDBToParquetOperator
-from tablekeep.operators.incremental import IncrementalBackupOperator, MergeBackupsOperator
+from tablekeep.operators.incremental import IncrementalBackupOperator
 from tablekeep.operators.plan import PlanExportOperator
-from tablekeep.operators.publish import PublishBackupOperator
 from tablekeep.operators.spread import FinishBackupOperator, PlanBackupOperator, ScanSegmentsOperator
 from tablekeep.operators.verify import VerifyBackupOperator
 
@@ -27,9 +22,9 @@ def makers(pipeline: DynamoDBPipeline) -> Mapping[str, Callable[[], DAG]]:
     """The DAGs that a pipeline has, and how each is made."""
     found: dict[str, Callable[[], DAG]] = {f"backup__{pipeline.name}": lambda: _backup(pipeline)}
     for copy in pipeline.copies:
-        found[f"copy__{pipeline.name}__{copy.name}"] = functools.partial(_copy, pipeline, copy)
+        found[f"copy__{pipeline.name}__{copy.name}"] = functools.partial(copy_dag, pipeline, copy, source_of(pipeline))
     if pipeline.verify:
-        found[f"verify__{pipeline.name}"] = lambda: _verify(pipeline)
+        found[f"verify__{pipeline.name}"] = lambda: verify_dag(pipeline, source_of(pipeline))
     if pipeline.drill:
         found[f"drill__{pipeline.name}"] = lambda: drill_dag(pipeline)
     found[f"restore__{pipeline.name}"] = lambda: restore_dag(pipeline)
@@ -39,16 +34,13 @@ def makers(pipeline: DynamoDBPipeline) -> Mapping[str, Callable[[], DAG]]:
 def _backup(pipeline: DynamoDBPipeline) -> DAG:
     backup = pipeline.backup
     schedule = cron_timetable(backup.schedule, backup.timezone)
-    params = {
-        "full": Param(False, type="boolean", title="Full", description="Back up the whole table, not the changes.")
-    }
     with make_dag(
         pipeline,
         f"backup__{pipeline.name}",
         "backup",
         backup_doc(pipeline),
         schedule=schedule,
-        params=params if backup.mode else None,
+        params=FULL if backup.mode else None,
     ) as dag:
         plan = _plan(pipeline)
         read, made = _read_table(pipeline)
@@ -59,35 +51,12 @@ def _backup(pipeline: DynamoDBPipeline) -> DAG:
             trigger_rule="none_failed" if backup.spread else "all_success",
             **aws_of(pipeline),
         )
-        last: list[Any] = [verify]
-        if backup.mode and backup.mode.merge:
-            merge = MergeBackupsOperator(
-                task_id="merge",
-                backup=made,
-                encryption=backup.encryption,
-                bucket_owner=backup.bucket_owner,
-                **aws_of(pipeline),
-            )
-            made, last = merge.output["backup"], [verify, merge]
-        publish = PublishBackupOperator(
-            task_id="publish",
-            backup=made,
-            asset=backup_asset(pipeline.name, backup.to),
-            bucket_owner=backup.bucket_owner,
-            **aws_of(pipeline),
+        rpo = pipeline.drill.objectives.rpo if pipeline.drill else None
+        tail = after_verify(
+            pipeline, made, merge=backup.mode is not None and backup.mode.merge, source=source_of(pipeline), rpo=rpo
         )
         chain(plan, read[0])
-        chain(read[-1], *last, publish)
-        if backup.keep:
-            rpo = pipeline.drill.objectives.rpo if pipeline.drill else None
-            publish >> ExpireBackupsOperator(
-                task_id="expire",
-                keep=backup.keep.model_dump(),
-                stale_seconds=rpo.total_seconds() if rpo else None,
-                bucket_owner=backup.bucket_owner,
-                trigger_rule="none_failed",
-                **source_of(pipeline),
-            )
+        chain(read[-1], verify, *tail)
     return dag
 
 
@@ -142,84 +111,3 @@ def _read_table(pipeline: DynamoDBPipeline) -> tuple[list[Any], Any]:
     finish = FinishBackupOperator(task_id="finish", backup=made, **written, **aws_of(pipeline))
     segments >> finish
     return [plan, finish], made
-
-
-def _copy(pipeline: DynamoDBPipeline, copy: Copy) -> DAG:
-    params = {
-        "backup": Param(
-            None,
-            type=["null", "string"],
-            title="Backup",
-            description="A manifest's URI; empty: the newest verified one.",
-        ),
-        "allow_older": Param(
-            False, type="boolean", title="Allow older", description="Put an older backup over a newer one."
-        ),
-        "adopt": Param(
-            False,
-            type="boolean",
-            title="Adopt",
-            description="Replace, once, a table that others made, with all it holds.",
-        ),
-    }
-    common: dict[str, Any] = {
-        "task_id": "copy",
-        "target_table": copy.table,
-        "backup": "{{ params.backup or '' }}",
-        "allow_older": "{{ params.allow_older }}",
-        "adopt": "{{ params.adopt }}",
-        "bucket_owner": pipeline.backup.bucket_owner,
-        "max_active_tis_per_dag": 1,
-    } | source_of(pipeline)
-    dag_id = f"copy__{pipeline.name}__{copy.name}"
-    with make_dag(
-        pipeline,
-        dag_id,
-        "copy",
-        copy_doc(pipeline, copy),
-        schedule=[backup_asset(pipeline.name, pipeline.backup.to)],
-        params=params,
-    ) as dag:
-        if isinstance(copy, AthenaCopy):
-            ParquetToAthenaOperator(
-                database=copy.database, glue_conn_id=copy.aws_conn_id, glue_region_name=copy.region, **common
-            )
-        elif isinstance(copy, PostgresCopy):
-            ParquetToPostgresOperator(conn_id=copy.conn_id, **_loaded(copy), **common)
-        elif isinstance(copy, MysqlCopy):
-            ParquetToMySqlOperator(conn_id=copy.conn_id, **_loaded(copy), **common)
-        else:
-            ParquetToRedshiftOperator(
-                **_loaded(copy),
-                database=copy.database,
-                iam_role=copy.iam_role,
-                workgroup=copy.workgroup,
-                cluster=copy.cluster,
-                db_user=copy.db_user,
-                secret=copy.secret,
-                redshift_conn_id=copy.aws_conn_id,
-                redshift_region_name=copy.region,
-                **common,
-            )
-    return dag
-
-
-def _loaded(copy: PostgresCopy | MysqlCopy | RedshiftCopy) -> dict[str, Any]:
-    """How rows are loaded."""
-    return {"mode": copy.mode, "mapping": copy.mapping.as_yaml() if copy.mapping else None}
-
-
-def _verify(pipeline: DynamoDBPipeline) -> DAG:
-    assert pipeline.verify
-    verify = pipeline.verify
-    schedule = cron_timetable(verify.schedule, verify.timezone)
-    with make_dag(pipeline, f"verify__{pipeline.name}", "verify", verify_doc(pipeline), schedule=schedule) as dag:
-        VerifyBackupOperator(
-            task_id="verify",
-            level=verify.level,
-            subset=verify.subset,
-            max_seconds=verify.max_duration.total_seconds() if verify.max_duration else None,
-            bucket_owner=pipeline.backup.bucket_owner,
-            **source_of(pipeline),
-        )
-    return dag

@@ -6,7 +6,7 @@ from typing import Any
 from airflow.providers.standard.operators.hitl import ApprovalOperator
 
 from tablekeep.notify import publish
-from tablekeep.operators.verify import shelf_of
+from tablekeep.operators.shelves import shelf_of
 from tablekeep.runtime import actor, clients_for, requester, run_name
 
 

@@ -3,31 +3,27 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tablekeep.operators.base import TablekeepOperator
 from tablekeep.operators.copy import true
-from tablekeep.operators.verify import shelf_of
+from tablekeep.operators.shelves import TableOperator
 from tablekeep.runtime import clients_for
 
 
-class ParquetToAthenaOperator(TablekeepOperator):
+class ParquetToAthenaOperator(TableOperator):
     """Points a table of Glue's catalog at the newest verified backup of `table` under `to`. No row is moved.
 
-    :param table: the DynamoDB table. :param to: the root of its backups.
     :param database, target_table: of the catalog. :param backup: this backup instead, by its manifest's URI.
     :param allow_older: put it over a newer one. :param adopt: take over, once, a table that others made.
     :param glue_conn_id, glue_region_name: for Glue; default the operator's own.
     """
 
     template_fields: Sequence[str] = (
-        *("table", "to", "database", "target_table", "backup", "allow_older", "adopt"),
-        *TablekeepOperator.template_fields,
+        *("database", "target_table", "backup", "allow_older", "adopt"),
+        *TableOperator.template_fields,
     )
 
     def __init__(
         self,
         *,
-        table: str,
-        to: str,
         database: str,
         target_table: str,
         backup: str | None = None,
@@ -39,7 +35,7 @@ class ParquetToAthenaOperator(TablekeepOperator):
         **more: Any,
     ) -> None:
         super().__init__(**more)
-        self.table, self.to, self.database, self.target_table = table, to, database, target_table
+        self.database, self.target_table = database, target_table
         self.backup, self.allow_older, self.adopt, self.bucket_owner = backup, allow_older, adopt, bucket_owner
         self.glue_conn_id, self.glue_region_name = glue_conn_id, glue_region_name
 
@@ -55,6 +51,6 @@ class ParquetToAthenaOperator(TablekeepOperator):
         if self.backup:
             report = register_backup(backup=self.backup, **options, **common)
         else:
-            report = register_newest(shelf=shelf_of(common["clients"], self.to, self.table), **options, **common)
+            report = register_newest(shelf=self.shelf(common["clients"]), **options, **common)
         self.log.info("%s in %s: %s. %s", report.table, report.target, report.status, report.reason)
         return report.as_dict()

@@ -3,15 +3,14 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tablekeep.operators.base import TablekeepOperator
-from tablekeep.operators.verify import shelf_of
+from tablekeep.operators.shelves import TableOperator
 from tablekeep.runtime import clients_for, connection_for
 
 
-class _ParquetToDatabaseOperator(TablekeepOperator):
+class _ParquetToDatabaseOperator(TableOperator):
     """Loads the newest verified backup of `table` under `to`; the ledger in the database decides whether it is newer.
 
-    :param table: the DynamoDB table. :param to: the root of its backups. :param target_table: `schema.table` in the database.
+    :param target_table: `schema.table` in the database.
     :param mode: `replace`.
     :param mapping: as under `copies[].mapping`; derived from the backup when not given.
     :param backup: this backup instead, by its manifest's URI.
@@ -19,15 +18,13 @@ class _ParquetToDatabaseOperator(TablekeepOperator):
     """
 
     template_fields: Sequence[str] = (
-        *("table", "to", "target_table", "backup", "allow_older", "adopt"),
-        *TablekeepOperator.template_fields,
+        *("target_table", "backup", "allow_older", "adopt"),
+        *TableOperator.template_fields,
     )
 
     def __init__(
         self,
         *,
-        table: str,
-        to: str,
         target_table: str,
         mode: str = "replace",
         mapping: dict[str, Any] | None = None,
@@ -38,8 +35,6 @@ class _ParquetToDatabaseOperator(TablekeepOperator):
         **more: Any,
     ) -> None:
         super().__init__(**more)
-        self.table = table
-        self.to = to
         self.target_table = target_table
         self.mode = mode
         self.mapping = mapping
@@ -66,7 +61,7 @@ class _ParquetToDatabaseOperator(TablekeepOperator):
         if self.backup:
             report = copy_backup(backup=self.backup, **options, **common)
         else:
-            report = copy_newest(shelf=shelf_of(common["clients"], self.to, self.table), **options, **common)
+            report = copy_newest(shelf=self.shelf(common["clients"]), **options, **common)
         self.log.info(
             "%s in %s: %s, %s rows. %s", report.table, report.target, report.status, f"{report.rows:,}", report.reason
         )

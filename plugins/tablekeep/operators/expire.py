@@ -1,38 +1,33 @@
 """Old backups → gone, by the rules of the pipeline."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from airflow.sdk.exceptions import AirflowSkipException
 
-from tablekeep.operators.base import TablekeepOperator
-from tablekeep.operators.verify import shelf_of
+from tablekeep.operators.shelves import TableOperator
 from tablekeep.runtime import run_time
 
 
-class ExpireBackupsOperator(TablekeepOperator):
+class ExpireBackupsOperator(TableOperator):
     """Deletes the backups of a table that no rule keeps, and what dead runs have left. Skipped in backfills.
 
     Deletes nothing, and says so, while the newest backup is older than `stale_seconds` or too few are verified.
 
-    :param table: whose backups lie under `to`. :param keep: `{"daily", "weekly", "monthly", "yearly", "minimum"}`.
+    :param keep: `{"daily", "weekly", "monthly", "yearly", "minimum"}`.
     :param stale_seconds: age of the newest backup from which on nothing is deleted.
     """
-
-    template_fields: Sequence[str] = ("table", "to", *TablekeepOperator.template_fields)
 
     def __init__(
         self,
         *,
-        table: str,
-        to: str,
         keep: Mapping[str, int],
         stale_seconds: float | None = None,
         bucket_owner: str | None = None,
         **more: Any,
     ) -> None:
         super().__init__(**more)
-        self.table, self.to, self.keep = table, to, dict(keep)
+        self.keep = dict(keep)
         self.stale_seconds, self.bucket_owner = stale_seconds, bucket_owner
 
     def execute(self, context: Mapping[str, Any]) -> dict[str, Any]:
@@ -46,7 +41,7 @@ class ExpireBackupsOperator(TablekeepOperator):
             raise AirflowSkipException("a backfill deletes nothing")
         common = self.engine_arguments(context)
         clients = common.pop("clients")
-        shelf = shelf_of(clients, self.to, self.table)
+        shelf = self.shelf(clients)
         store = S3Store(clients, shelf.bucket, owner=self.bucket_owner)
         stale = timedelta(seconds=self.stale_seconds) if self.stale_seconds else STALE
         uses = athena_uses(clients, store)

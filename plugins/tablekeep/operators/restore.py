@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tablekeep.operators.base import TablekeepOperator
-from tablekeep.operators.verify import shelf_of
+from tablekeep.operators.shelves import shelf_of
 from tablekeep.runtime import clients_for, requester
 
 

@@ -3,10 +3,10 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tablekeep.operators.base import TablekeepOperator
+from tablekeep.operators.shelves import TableOperator
 
 
-class VerifyBackupOperator(TablekeepOperator):
+class VerifyBackupOperator(TableOperator):
     """Verifies a backup and leaves a record beside it. A backup that is not whole is a failed task that names what is wrong.
 
     :param backup: the manifest's URI, or several; else the newest backup of `table` under `to`.
@@ -14,14 +14,12 @@ class VerifyBackupOperator(TablekeepOperator):
     :param subset: read the next of so many equal groups of parts. :param max_seconds: begin no further part after so long.
     """
 
-    template_fields: Sequence[str] = ("backup", "table", "to", *TablekeepOperator.template_fields)
+    template_fields: Sequence[str] = ("backup", *TableOperator.template_fields)
 
     def __init__(
         self,
         *,
         backup: str | Sequence[str] | None = None,
-        table: str | None = None,
-        to: str | None = None,
         level: str = "full",
         subset: int | None = None,
         max_seconds: float | None = None,
@@ -30,8 +28,6 @@ class VerifyBackupOperator(TablekeepOperator):
     ) -> None:
         super().__init__(**more)
         self.backup = backup
-        self.table = table
-        self.to = to
         self.level = level
         self.subset, self.max_seconds = subset, max_seconds
         self.bucket_owner = bucket_owner
@@ -44,7 +40,7 @@ class VerifyBackupOperator(TablekeepOperator):
         common = self.engine_arguments(context)
         backups = [self.backup] if isinstance(self.backup, str) else list(self.backup or ())
         if not backups:
-            shelf = shelf_of(common["clients"], str(self.to), str(self.table))
+            shelf = self.shelf(common["clients"])
             manifest = newest(S3Store(common["clients"], shelf.bucket, owner=self.bucket_owner), shelf)
             if manifest is None:
                 raise BadInputError(
@@ -69,12 +65,3 @@ class VerifyBackupOperator(TablekeepOperator):
             )
         self.log.info("%s is whole at level %s: %s items", backup, report.level, f"{report.items:,}")
         return report.as_dict()
-
-
-def shelf_of(clients: Any, to: str, table: str) -> Any:
-    """Where the backups of a table of these clients' account and Region lie under the root `to`."""
-    from tablekeep.engine.backups.location import Shelf
-    from tablekeep.engine.names import parse_s3
-
-    bucket, root = parse_s3(to)
-    return Shelf(bucket, root, clients.account(), clients.region, "dynamodb", table)

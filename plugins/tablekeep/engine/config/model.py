@@ -79,13 +79,26 @@ class Keep(Model):
         return self
 
 
-class Backup(Model):
-    """The backup's DAG."""
+class AnyBackup(Model):
+    """What the backups of all kinds have in common."""
 
     schedule: Cron | None = None
     """Cron expression of five fields; without it the backup runs by hand only."""
     timezone: Timezone = "UTC"
     """Time zone of the schedule."""
+    to: S3Uri
+    """The root of the backups."""
+    encryption: Annotated[str, Field(min_length=1, max_length=2048, examples=["alias/backups"])] | None = None
+    """KMS key of the objects: id, alias or ARN. Without it the bucket's own encryption."""
+    bucket_owner: Account | None = None
+    """The account that must own the bucket."""
+    keep: Keep | None = None
+    """Which backups stay; without it nothing is ever deleted."""
+
+
+class Backup(AnyBackup):
+    """The backup's DAG."""
+
     engine: Literal["scan", "pitr", "auto"] = "scan"
     """scan reads the table; pitr is DynamoDB's own export, of any time that it keeps; auto: pitr where recovery is on."""
     mode: Mode | None = None
@@ -96,14 +109,6 @@ class Backup(Model):
     """Segments of the parallel scan; by the table's size when not given."""
     spread: Spread | None = None
     """Several tasks read a large table side by side."""
-    to: S3Uri
-    """The root of the backups."""
-    encryption: Annotated[str, Field(min_length=1, max_length=2048, examples=["alias/backups"])] | None = None
-    """KMS key of the objects: id, alias or ARN. Without it the bucket's own encryption."""
-    bucket_owner: Account | None = None
-    """The account that must own the bucket."""
-    keep: Keep | None = None
-    """Which backups stay; without it nothing is ever deleted."""
 
     @model_validator(mode="after")
     def _scan_only(self) -> "Backup":

@@ -70,7 +70,8 @@ def export_changes(
 
     :param asked: `follow` is needed; `connections` does not count, one reads. :param deletes: `compare` or `ignore`.
     :param backup_id: see `export_sql`.
-    :raises BadInputError: there is no full set that tells where its column was read to, or the chain is broken; nothing was written.
+    :raises NoChainError: there is no full set that tells where its column was read to, or the chain is broken; nothing was written.
+    :raises BadInputError: for options that do not go together.
     :raises TransientError, IntegrityError: see `export_sql`.
     """
     began = clock.monotonic()
@@ -89,7 +90,14 @@ def export_changes(
             follows = current_chain(ready, snapshot.table, what)
             key = follows.full.key
             choose_key(snapshot.table, [name for name, _ in key])  # still one
-            position, since = next_position(asked.follow, _read_until(follows, what), snapshot)
+            before = _read_until(follows, what)
+            if before.column != asked.follow.column:
+                raise NoChainError(
+                    what,
+                    f"its backups follow the column {before.column}, not {asked.follow.column}",
+                    "make a full backup; it begins a new chain",
+                )
+            position, since = next_position(asked.follow, before, snapshot)
             rows = interval(position, snapshot)
             layout = sampled_layout(ready, snapshot, key, [rows], changes=True)
             plan = plan_of(
@@ -107,25 +115,29 @@ def export_changes(
     return replace(report_of(made), seconds=round(clock.monotonic() - began, 3))
 
 
+class NoChainError(BadInputError):
+    """Nothing is there that changes could follow: a full backup has to come first."""
+
+
 def current_chain(ready: SqlReady, table: SqlTable, what: str) -> Chain:
     """The table's chain as it stands.
 
-    :raises BadInputError: when there is no full backup of this table, or the chain is broken.
+    :raises NoChainError: when there is no full backup of this table, or the chain is broken.
     """
     usable, _ = usable_sets(ready.store, ready.shelf)
     found = chain(usable, table_id=table.table_id)
     if found is None:
         anew = " (the table was made anew, or altered, since the last one)" if usable else ""
-        raise BadInputError(what, f"there is no full backup that they could follow{anew}", "make a full backup first")
+        raise NoChainError(what, f"there is no full backup that they could follow{anew}", "make a full backup first")
     if found.missing:
-        raise BadInputError(what, gap_text(found.missing), "make a full backup; it begins a new chain")
+        raise NoChainError(what, gap_text(found.missing), "make a full backup; it begins a new chain")
     return found
 
 
 def _read_until(follows: Chain, what: str) -> Position:
     position = Position.of(follows.newest.run)
     if position is None:
-        raise BadInputError(
+        raise NoChainError(
             what,
             f"its newest backup {follows.newest.backup_id} does not tell up to where a column was read",
             "make a full backup that names the column; it begins a new chain",

@@ -67,15 +67,9 @@ def next_position(follow: Follow, before: Position | None, snapshot: Snapshot) -
     """What is to be read now, and from when on its rows may be older than the snapshot.
 
     :param before: of the chain's newest set; None for a full one.
-    :raises BadInputError: for a column that cannot be followed, or another one than before.
+    :raises BadInputError: for a column that cannot be followed.
     """
     column = followed(follow, snapshot)
-    if before is not None and before.column != column.name:
-        raise BadInputError(
-            f"backing up the changes of {snapshot.table.address}",
-            f"its backups follow the column {before.column}, not {column.name}",
-            "make a full backup; it begins a new chain",
-        )
     since = before.to if before else None
     if column.base in INTEGERS:
         largest = snapshot.largest(column)
