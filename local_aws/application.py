@@ -9,6 +9,7 @@ from typing import Any
 from moto.moto_api._internal.models import moto_api_backend
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 
+from local_aws.backup import AwsBackup
 from local_aws.dynamodb.operations import DynamoDb
 from local_aws.glue import GlueCatalog
 from local_aws.rds.service import RdsControl
@@ -44,6 +45,16 @@ class Switches:
     rds_restore_lag_seconds: int = 0
     #: RDS: what ends badly from now on: `snapshot`, `copy` or `restore`; empty: nothing.
     rds_fail: str = ""
+    #: DynamoDB: how often DescribeBackup says of a new on-demand backup that it is being made.
+    dynamodb_backup_polls: int = 0
+    #: DynamoDB: how often DescribeTable says of a restored table that it is being made.
+    dynamodb_restore_polls: int = 0
+    #: DynamoDB: ImportTable and bulk puts refuse every n-th item; 0 none.
+    dynamodb_refuse_every: int = 0
+    #: DynamoDB: ImportTable and bulk puts fail after so many items, which stay; 0 never.
+    dynamodb_fail_after: int = 0
+    #: AWS Backup: how often DescribeRestoreJob says of a new job that it is running.
+    backup_restore_polls: int = 0
 
     def set(self, service: str, settings: dict[str, Any]) -> None:
         """:raises ValueError: for a switch that does not exist or a value of another type."""
@@ -60,7 +71,7 @@ class Switches:
 
 
 class Application:
-    """Our DynamoDB, S3, Glue, RDS and Redshift Data API before moto's application.
+    """Our DynamoDB, AWS Backup, S3, Glue, RDS and Redshift Data API before moto's application.
 
     :param postgres: DSN for the Redshift Data API, or None.
     """
@@ -69,6 +80,7 @@ class Application:
         self.switches = Switches()
         self._moto: Wsgi = DomainDispatcherApplication(create_backend_app)
         self.dynamodb = DynamoDb(self.switches)
+        self.backup = AwsBackup(self.switches, self.dynamodb.recovery.now)
         self.s3 = S3Guard(self.switches)
         self.glue = GlueCatalog()
         self.redshift = RedshiftData(postgres)
@@ -87,6 +99,10 @@ class Application:
             return self.rds(environ, start_response, self._moto)
         if self.glue.is_mine(target):
             return self.glue(target.partition(".")[2], environ, start_response, self._moto)
+        if self.backup.is_mine(environ):
+            with self.dynamodb.lock:
+                answer = self.backup(environ)
+            return answer(start_response) if answer is not None else self._moto(environ, start_response)
         if self.s3.is_mine(environ, target):
             return self.s3(environ, start_response, self._moto)
         return self._moto(environ, start_response)
@@ -97,6 +113,9 @@ class Application:
             if environ["REQUEST_METHOD"] == "POST":
                 if service == "reset":
                     self.reset()
+                elif service == "backup/restore-test":
+                    job = self.backup.restore_test(json.loads(environ["local_aws.body"] or b"{}"))
+                    return Response(200, json.dumps(job).encode(), "application/json")
                 else:
                     self.switches.set(service, json.loads(environ["local_aws.body"] or b"{}"))
         except (ValueError, AttributeError) as error:
@@ -106,6 +125,7 @@ class Application:
     def reset(self) -> None:
         self.switches.clear()
         self.dynamodb.reset()
+        self.backup.reset()
         self.redshift.reset()
         self.rds.reset()
         moto_api_backend.reset()

@@ -15,7 +15,7 @@ from local_aws.dynamodb import patches
 from local_aws.dynamodb.history import watching
 from local_aws.dynamodb.recovery import Recovery
 from local_aws.dynamodb.scan import scan
-from local_aws.dynamodb.tables import TableRules, find_table
+from local_aws.dynamodb.tables import CREATING, TableRules, find_table
 from local_aws.dynamodb.values import Wire, invalid, normal_value
 from local_aws.responses import Response, ServiceError, dynamodb_response, json_error
 
@@ -45,7 +45,7 @@ class DynamoDb:
     def __init__(self, switches: "Switches") -> None:
         patches.apply()
         self._switches = switches
-        self._lock = threading.RLock()
+        self.lock = threading.RLock()
         self._counts = {"writes": 0, "requests": 0}
         self._own: dict[str, Callable[[dict[str, Any], dict[str, Any]], bytes | None]] = {
             "Scan": lambda environ, body: scan(TableRules.of(find_table(environ, body.get("TableName"))), body),
@@ -65,11 +65,14 @@ class DynamoDb:
     ) -> Iterable[bytes]:
         try:
             body = parse(environ["local_aws.body"])
-            with self._lock:
+            with self.lock:
                 if operation in NOT_IN_MOTO:
                     table = find_table(environ, body.get("TableName"))
                     answer = msgspec.json.encode({"TableName": table.name} | NOT_IN_MOTO[operation])
                     return dynamodb_response(answer)(start_response)
+                refuse_while_made(operation, environ, body)
+                if operation == "DeleteTable":
+                    self.recovery.ondemand.table_goes(environ, body.get("TableName"))
                 recovery = self.recovery.operations.get(operation)
                 if recovery is not None:
                     return dynamodb_response(recovery(environ, body))(start_response)
@@ -233,6 +236,29 @@ class DynamoDb:
         if not every or self._counts["writes"] % every:
             return {}
         return {name: listed[len(listed) // 2 :] for name, listed in requests.items() if len(listed) > 1}
+
+
+CHANGES_TABLES = {
+    "DeleteTable",
+    "UpdateTable",
+    "TagResource",
+    "UntagResource",
+    "UpdateTimeToLive",
+    "UpdateContinuousBackups",
+}
+MOVES_ITEMS = {"Scan", "Query", "GetItem", "PutItem", "UpdateItem", "DeleteItem", "BatchGetItem", "BatchWriteItem"}
+
+
+def refuse_while_made(operation: str, environ: dict[str, Any], body: dict[str, Any]) -> None:
+    """:raises ServiceError: for what the service does not do with a table that is CREATING."""
+    if operation not in CHANGES_TABLES | MOVES_ITEMS:
+        return
+    for name in [body.get("TableName") or body.get("ResourceArn"), *(body.get("RequestItems") or {})]:
+        if name is None or find_table(environ, name).__dict__.get(CREATING, 0) <= 0:
+            continue
+        if operation in CHANGES_TABLES:
+            raise ServiceError("ResourceInUseException", f"Table is being created: {name}")
+        raise ServiceError("ResourceNotFoundException", "Requested resource not found")
 
 
 NAME = re.compile("[A-Za-z0-9_.-]{3,255}")

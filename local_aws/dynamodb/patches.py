@@ -16,7 +16,7 @@ from moto.dynamodb.models.dynamo_type import DynamoType, Item
 from moto.dynamodb.models.table import RestoredPITTable, RestoredTable, Table
 
 from local_aws.dynamodb.store import OrderedItems, StoredItem
-from local_aws.dynamodb.tables import TableRules
+from local_aws.dynamodb.tables import CREATING, RESTORED, TableRules
 from local_aws.dynamodb.values import plain
 from local_aws.responses import ServiceError
 
@@ -67,6 +67,7 @@ def _patch_tables() -> None:
             table["TableClassSummary"] = {"TableClass": self.table_class}
         if self.on_demand_throughput:
             table["OnDemandThroughput"] = self.on_demand_throughput
+        _tell_restore(self, table)
         for member in ("GlobalSecondaryIndexes", "LocalSecondaryIndexes"):
             for index in table[member]:
                 index["IndexArn"] = f"{self.table_arn}/index/{index['IndexName']}"
@@ -98,6 +99,16 @@ def _patch_tables() -> None:
         # their own describe calls super().describe(), which is the patched one
         assert restored.__mro__[1] is Table
     DynamoDBBackend.update_table = update  # type: ignore[method-assign]
+
+
+def _tell_restore(restored: Table, table: dict[str, Any]) -> None:
+    """What DescribeTable says of a table that was restored; each answer brings it nearer to ACTIVE."""
+    if summary := restored.__dict__.get(RESTORED):
+        creating = restored.__dict__.get(CREATING, 0)
+        table["RestoreSummary"] = summary | {"RestoreInProgress": creating > 0}
+        if creating > 0:
+            table["TableStatus"] = "CREATING"
+            restored.__dict__[CREATING] = creating - 1
 
 
 def all_items(table: Table) -> list[StoredItem]:

@@ -14,6 +14,7 @@ from moto.s3.models import s3_backends
 from local_aws.dynamodb.exports import Changes, Source, change_line, write_export
 from local_aws.dynamodb.history import changes_between, parse_now, state_at
 from local_aws.dynamodb.imports import Imports
+from local_aws.dynamodb.ondemand import OnDemand
 from local_aws.dynamodb.restores import restore_table
 from local_aws.dynamodb.tables import find_table
 from local_aws.dynamodb.values import invalid
@@ -43,7 +44,8 @@ class Recovery:
     def __init__(self, switches: "Switches") -> None:
         self._switches = switches
         self._exports: dict[str, _Export] = {}
-        self.imports = Imports(self.now)
+        self.imports = Imports(switches, self.now)
+        self.ondemand = OnDemand(switches, self.now, lambda table: self._window(table) is not None)
         self.operations: dict[str, Callable[[dict[str, Any], dict[str, Any]], bytes]] = {
             "UpdateContinuousBackups": self._update,
             "DescribeContinuousBackups": self._describe,
@@ -51,11 +53,15 @@ class Recovery:
             "DescribeExport": self._describe_export,
             "ListExports": self._list_exports,
             **self.imports.operations,
-            "RestoreTableToPointInTime": lambda environ, body: restore_table(environ, body, self.now(), self._window),
+            **self.ondemand.operations,
+            "RestoreTableToPointInTime": lambda environ, body: restore_table(
+                environ, body, self.now(), self._window, switches.dynamodb_restore_polls
+            ),
         }
 
     def reset(self) -> None:
         self.imports.reset()
+        self.ondemand.reset()
         self._exports.clear()
 
     def now(self) -> datetime:

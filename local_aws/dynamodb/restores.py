@@ -8,38 +8,32 @@ import msgspec
 from moto.dynamodb.models import dynamodb_backends
 from moto.dynamodb.models.table import Table
 
-from local_aws.dynamodb.history import Write, log_of, state_at
-from local_aws.dynamodb.store import OrderedItems
-from local_aws.dynamodb.tables import TableRules, find_table, scope
+from local_aws.dynamodb.snapshots import Snapshot, check_overrides, snapshot_of, table_of
+from local_aws.dynamodb.tables import CREATING, find_table, scope
 from local_aws.dynamodb.values import invalid
 from local_aws.responses import ServiceError
 
 Window = tuple[datetime, datetime]
-REFUSED = (
-    "GlobalSecondaryIndexOverride", "LocalSecondaryIndexOverride", "ProvisionedThroughputOverride", "OnDemandThroughputOverride",
-    "SSESpecificationOverride",
-)  # fmt: skip
-"""Members of the request that have no effect here, and are refused rather than ignored."""
 
 
 def restore_table(
-    environ: dict[str, Any], body: dict[str, Any], now: datetime, window_of: Callable[[Table], Window | None]
+    environ: dict[str, Any],
+    body: dict[str, Any],
+    now: datetime,
+    window_of: Callable[[Table], Window | None],
+    polls: int,
 ) -> bytes:
     """Answers the request.
 
     :param window_of: earliest and latest restorable time; None where recovery is off.
+    :param polls: how often DescribeTable says of the new table that it is being made.
     """
-    for name in REFUSED:
-        if name in body:
-            raise invalid(f"The stand-in does not know {name}")
+    check_overrides(body)
     try:
         source = find_table(environ, body.get("SourceTableName") or body.get("SourceTableArn"))
     except ServiceError as error:
         raise ServiceError("TableNotFoundException", "Source table not found") from error
-    account, region = scope(environ)
-    backend, target = dynamodb_backends[account][region], str(body.get("TargetTableName"))
-    if target in backend.tables:
-        raise ServiceError("TableAlreadyExistsException", f"Table already exists: {target}")
+    refuse_existing(environ, body)
     window = window_of(source)
     if window is None:
         raise ServiceError(
@@ -47,17 +41,30 @@ def restore_table(
             f"Point in time recovery is not enabled for table '{source.name}'",
         )
     moment = _moment(body, window)
-    restored = backend.restore_table_to_point_in_time(target, source.name)
-    restored.items = OrderedItems(restored.has_range_key)  # type: ignore[assignment]
-    restored.billing_mode = body.get("BillingModeOverride", source.billing_mode)
-    restored.restore_date_time = moment.timestamp()  # type: ignore[assignment]
-    rules = TableRules.of(restored)
-    for raw in state_at(source, moment):
-        item = msgspec.json.decode(raw)
-        rules.put(rules.item(item))
-        key = {name: item[name] for name in rules.key_names}
-        log_of(restored).append(Write(now, msgspec.json.encode(key, order="sorted"), None, raw))
-    return msgspec.json.encode({"TableDescription": restored.describe("TableDescription")["TableDescription"]})
+    summary = {"SourceTableArn": source.table_arn, "RestoreDateTime": moment.timestamp()}
+    return restored(environ, body, snapshot_of(source, moment), now, summary, polls)
+
+
+def refuse_existing(environ: dict[str, Any], body: dict[str, Any]) -> None:
+    """:raises ServiceError: when the table to be made is there."""
+    account, region = scope(environ)
+    target = str(body.get("TargetTableName"))
+    if target in dynamodb_backends[account][region].tables:
+        raise ServiceError("TableAlreadyExistsException", f"Table already exists: {target}")
+
+
+def restored(
+    environ: dict[str, Any], body: dict[str, Any], taken: Snapshot, now: datetime, summary: dict[str, Any], polls: int
+) -> bytes:
+    """Makes the table and answers with its description."""
+    account, region = scope(environ)
+    table = table_of(
+        taken, str(body["TargetTableName"]), account=account, region=region, now=now, overrides=body, summary=summary, polls=polls
+    )  # fmt: skip
+    description: dict[str, Any] = table.describe("TableDescription")["TableDescription"]
+    description["CreationDateTime"] = now.timestamp()
+    table.__dict__[CREATING] = polls
+    return msgspec.json.encode({"TableDescription": description})
 
 
 def _moment(body: dict[str, Any], window: Window) -> datetime:

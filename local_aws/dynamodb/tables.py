@@ -21,6 +21,11 @@ from local_aws.dynamodb.values import (
 )
 from local_aws.responses import ServiceError
 
+RESTORED = "_local_aws_restored"
+"""Attribute of a table that a restore made: its RestoreSummary."""
+CREATING = "_local_aws_creating"
+"""Attribute of such a table: how often DescribeTable still says CREATING."""
+
 
 def find_table(environ: dict[str, Any], name: Any) -> Table:
     """The table in the account and Region that the request is signed for.
@@ -99,16 +104,18 @@ class TableRules:
     def key_names(self) -> list[str]:
         return [self.hash_name] if self.range_name is None else [self.hash_name, self.range_name]
 
-    def item(self, item: Any) -> StoredItem:
+    def item(self, item: Any, *, indexed: bool = True) -> StoredItem:
         """An item as it will be stored.
 
+        :param indexed: False for one that was in the table before it had its indexes, which did not check it.
         :raises ServiceError: when the service would refuse it in this table.
         """
         self._check_keys_present(item)
         wire, size = normal_item(item)
         hash_value = self._key(wire, self.hash_name, self.hash_type, "HASH")
         range_value = self._key(wire, self.range_name, self.range_type, "RANGE") if self.range_name else None
-        self.check_index_keys(wire)
+        if indexed:
+            self.check_index_keys(wire)
         return StoredItem(hash_value, range_value, wire, size)
 
     def _check_keys_present(self, item: Any) -> None:

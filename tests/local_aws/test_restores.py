@@ -72,7 +72,7 @@ def test_what_is_restored_is_a_table_of_its_own(aws: Any) -> None:
         ({}, "ValidationException"),
         ({"RestoreDateTime": NIGHT, "TargetTableName": "orders"}, "TableAlreadyExistsException"),
         ({"RestoreDateTime": NIGHT, "SourceTableName": "nowhere"}, "TableNotFoundException"),
-        ({"RestoreDateTime": NIGHT, "GlobalSecondaryIndexOverride": []}, "ValidationException"),
+        ({"RestoreDateTime": NIGHT, "LocalSecondaryIndexOverride": []}, "ValidationException"),
     ],
     ids=range(7),
 )
