@@ -152,6 +152,10 @@ def drill_doc(pipeline: DynamoDBPipeline) -> str:
     words = {"latest": "the latest backup", "random": "a backup at random", "oldest": "the oldest backup that is kept"}
     taken = words[pipeline.drill.choose]
     much = "" if pipeline.drill.scope == "full" else f" (a sample of {pipeline.drill.scope})"
+    if pipeline.drill.path == "backup":
+        taken = "the newest on-demand backup or recovery point that AWS keeps"
+    if pipeline.drill.restore_testing_plan:
+        return _restore_test_doc(pipeline, rto, rpo)
     return f"""# Restore drill for `{pipeline.table}`
 
 {_schedule(pipeline.drill.schedule, pipeline.drill.timezone)} {taken}{much} is restored to a scratch table
@@ -162,6 +166,22 @@ scratch table is deleted. Objectives: RTO {rto}, RPO {rpo}. The link *Drill repo
 |---|---|
 | `drill` | "may not be restorable": look into it today. Else the report says which objective, setting or check it was |
 | `sweep` | a scratch table is left and costs money; its name is in the log |
+"""
+
+
+def _restore_test_doc(pipeline: DynamoDBPipeline, rto: str, rpo: str) -> str:
+    assert pipeline.drill
+    return f"""# Restore test of `{pipeline.table}`, validated
+
+{_schedule(pipeline.drill.schedule, pipeline.drill.timezone)} the table that AWS Backup's plan `{pipeline.drill.restore_testing_plan}`
+has restored last is read and compared with the backup set of the recovery point's time, and AWS Backup is told SUCCESSFUL, FAILED or
+TIMED_OUT. The table is AWS Backup's, which removes it when the plan's validation window is over: run this before. Objectives: RTO {rto},
+RPO {rpo}. The link *Drill report* on the task shows a page that can be printed.
+
+| task | when it is red |
+|---|---|
+| `drill` | the table differs, no backup set shows its moment, an objective was missed, or the plan has restored nothing |
+| `sweep` | a scratch table of another drill is left and costs money; its name is in the log |
 """
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from airflow.sdk import DAG, Param, chain
 
-from tablekeep.dag_common import aws_of, cron_timetable, make_dag, max_usd, source_of
+from tablekeep.dag_common import cron_timetable, make_dag, max_usd, source_of
 from tablekeep.dag_docs import drill_doc, restore_doc
 from tablekeep.engine.config.kinds.dynamodb import DynamoDBPipeline
 from tablekeep.operators.approve import ApproveRestoreOperator
@@ -27,6 +27,7 @@ def restore_dag(pipeline: DynamoDBPipeline) -> DAG:
         "as_of": "{{ params.as_of or '' }}",
         "mode": "{{ params.mode }}",
         "path": "{{ params.path }}",
+        "backup_role": restore.backup_role,
         "keys": "{{ (params['keys'] or []) | tojson }}",
         "key_prefix": "{{ params.key_prefix or '' }}",
         "where": "{{ (params.where or []) | tojson }}",
@@ -47,7 +48,13 @@ def restore_dag(pipeline: DynamoDBPipeline) -> DAG:
         params=_params(pipeline),
         allowed_run_types=["manual"],
     ) as dag:
-        plan = PlanRestoreOperator(task_id="plan", backup="{{ params.backup or '' }}", people=restore.people, **asked)
+        plan = PlanRestoreOperator(
+            task_id="plan",
+            backup="{{ params.backup or '' }}",
+            backup_arn="{{ params.backup_arn or '' }}",
+            people=restore.people,
+            **asked,
+        )
         approve = ApproveRestoreOperator(
             task_id="approve",
             subject=f"Restore of {pipeline.table} to {{{{ params.to_table }}}}" + ASKED_BY,
@@ -62,6 +69,7 @@ def restore_dag(pipeline: DynamoDBPipeline) -> DAG:
         apply = ParquetToDynamoDBOperator(
             task_id="restore",
             backup="{{ ti.xcom_pull(task_ids='plan')['backup'] }}",
+            backup_arn="{{ ti.xcom_pull(task_ids='plan')['backup_arn'] }}",
             plan_hash="{{ ti.xcom_pull(task_ids='approve')['plan'] }}",
             max_active_tis_per_dag=1,
             **asked,
@@ -96,9 +104,16 @@ def _params(pipeline: DynamoDBPipeline) -> dict[str, Param]:
         ),
         "path": Param(
             "auto",
-            enum=["auto", "batch-write", "import-table", "pitr"],
+            enum=["auto", "batch-write", "import-table", "pitr", "backup", "bulk-put"],
             title="Path",
-            description="How a new table gets its items. auto: by size and cost; the plan says which and why.",
+            description="How the table gets its items. auto: by size and cost; the plan says which and why. pitr and backup: AWS restores, "
+            "and the backup set is compared with it. bulk-put: the service writes to an existing table.",
+        ),
+        "backup_arn": Param(
+            None,
+            type=["null", "string"],
+            title="Backup that AWS keeps",
+            description="With path backup: ARN of an on-demand backup or a recovery point; empty: the newest.",
         ),
         "keys": Param(
             None, title="Keys", description='Only these items: a key a line, {"pk": "a", "sk": 1}.', **_LINES
@@ -134,13 +149,35 @@ def drill_dag(pipeline: DynamoDBPipeline) -> DAG:
     rto, rpo = drill.objectives.rto, drill.objectives.rpo
     schedule = cron_timetable(drill.schedule, drill.timezone)
     where = {"target_aws_conn_id": drill.aws_conn_id, "target_region_name": drill.region}
-    with make_dag(pipeline, f"drill__{pipeline.name}", "drill", drill_doc(pipeline), schedule=schedule) as dag:
+    most = drill.validate_within
+    params = {
+        "restore_job": Param(
+            None,
+            type=["null", "string"],
+            title="Restore job of AWS Backup",
+            description="Validate the table that this job made, and tell AWS Backup, instead of restoring one.",
+        ),
+        "backup_arn": Param(
+            None,
+            type=["null", "string"],
+            title="Backup that AWS keeps",
+            description="With path backup: ARN of an on-demand backup or a recovery point; empty: the newest.",
+        ),
+    }
+    with make_dag(
+        pipeline, f"drill__{pipeline.name}", "drill", drill_doc(pipeline), schedule=schedule, params=params
+    ) as dag:
         one = RestoreDrillOperator(
             task_id="drill",
             choose=drill.choose,
             within_seconds=drill.within.total_seconds() if drill.within else None,
             percent=drill.percent,
             path=drill.path,
+            backup_arn="{{ params.backup_arn or '' }}",
+            backup_role=drill.backup_role,
+            restore_job="{{ params.restore_job or '' }}",
+            restore_testing_plan=drill.restore_testing_plan,
+            max_seconds=most.total_seconds() if most else None,
             checks=[check.model_dump() for check in drill.checks],
             rto_seconds=rto.total_seconds() if rto else None,
             rpo_seconds=rpo.total_seconds() if rpo else None,
@@ -151,6 +188,6 @@ def drill_dag(pipeline: DynamoDBPipeline) -> DAG:
             **where,
             **source_of(pipeline),
         )
-        sweep = SweepScratchTablesOperator(task_id="sweep", table=pipeline.table, **where, **aws_of(pipeline))
+        sweep = SweepScratchTablesOperator(task_id="sweep", **where, **source_of(pipeline))
         one >> sweep.as_teardown(on_failure_fail_dagrun=True)
     return dag

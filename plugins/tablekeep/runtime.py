@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 
 STALE = timedelta(minutes=15)
 """A manual run that names a time further than this from when it was triggered does not mean now."""
-SERVICES = ("dynamodb", "s3", "sts", "application-autoscaling", "redshift-data", "secretsmanager", "glue")
+SERVICES = ("dynamodb", "s3", "sts", "application-autoscaling", "redshift-data", "secretsmanager", "glue", "backup")
 
 
 @dataclass(frozen=True)

@@ -81,7 +81,7 @@ def test_only_people_restore(found: dict[str, Any]) -> None:
     assert {str(getattr(one, "value", one)) for one in dag.allowed_run_types} == {"manual"}
     assert type(dag.timetable).__name__ == "NullTimetable"
     assert set(dag.params) == {
-        "to_table", "backup", "as_of", "mode", "path", "keys", "key_prefix", "where", "max_wcu", "ttl"
+        "to_table", "backup", "backup_arn", "as_of", "mode", "path", "keys", "key_prefix", "where", "max_wcu", "ttl"
     }  # fmt: skip
     assert dag.get_task("restore").upstream_task_ids == {"approve"}
     assert dag.get_task("approve").response_timeout == timedelta(hours=4)
@@ -224,8 +224,9 @@ copies:
   - {name: dwh, to: redshift, cluster: big, db_user: loader, database: prod, table: public.orders, region: eu-central-1, aws_conn_id: aws_dwh,
      iam_role: "arn:aws:iam::123456789012:role/copy"}
   - {name: lake, to: athena, database: analytics, table: orders, region: eu-central-1, aws_conn_id: aws_lake}
-drill: {objectives: {rto: 2h, rpo: 1d}, max_wcu: 50, aws_conn_id: aws_drill, region: eu-west-2}
-restore: {max_wcu: 60, aws_conn_id: aws_restore, region: eu-west-3}
+drill: {objectives: {rto: 2h, rpo: 1d}, max_wcu: 50, aws_conn_id: aws_drill, region: eu-west-2, path: backup,
+  backup_role: "arn:aws:iam::123456789012:role/drill"}
+restore: {max_wcu: 60, backup_role: "arn:aws:iam::123456789012:role/restore", aws_conn_id: aws_restore, region: eu-west-3}
 """
     )
     found = dags()
@@ -263,10 +264,18 @@ restore: {max_wcu: 60, aws_conn_id: aws_restore, region: eu-west-3}
             "rto_seconds": 7200.0,
             "rpo_seconds": 86400.0,
             "max_wcu": 50.0,
+            "path": "backup",
+            "backup_role": "arn:aws:iam::123456789012:role/drill",
             "target_aws_conn_id": "aws_drill",
             "target_region_name": "eu-west-2",
         },
-        ("restore__shop", "plan"): source | {"target_aws_conn_id": "aws_restore", "target_region_name": "eu-west-3"},
+        ("drill__shop", "sweep"): source | {"target_aws_conn_id": "aws_drill", "target_region_name": "eu-west-2"},
+        ("restore__shop", "plan"): source
+        | {
+            "backup_role": "arn:aws:iam::123456789012:role/restore",
+            "target_aws_conn_id": "aws_restore",
+            "target_region_name": "eu-west-3",
+        },
         ("restore__shop", "restore"): where | {"target_aws_conn_id": "aws_restore", "target_region_name": "eu-west-3"},
     }
     for (dag_id, name), options in expected.items():

@@ -15,6 +15,8 @@ from tablekeep.engine.restore.plan import RestorePlan
 from tablekeep.engine.restore.selection import select
 from tablekeep.engine.restore.words import plan_markdown
 from tablekeep.operators.approve import ApproveRestoreOperator
+from tests.local_aws.test_aws_backup import PLAN, recovery_point, restore_test
+from tests.local_aws.test_ondemand import backed_up
 from tests.tables import BUCKET, ROOT, clients, make_bucket, make_table, orders
 
 PIPELINE = f"""
@@ -569,3 +571,37 @@ def test_what_is_not_kept_is_deleted_after_the_backup_and_never_in_a_backfill(
     (gone,) = records("delete")
     assert gone["backup"] == old.uri
     assert state(dags()["drill__orders"].test()) == "success"
+
+
+def test_what_aws_keeps_is_drilled_restored_and_validated(
+    project: Any, pipelines: Any, dags: Any, local_aws: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answered(monkeypatch)
+    pipelines(orders=PIPELINE.replace("drill:\n", "drill:\n  path: backup\n"))
+    kept = backed_up(local_aws)
+    found = dags()
+    found["backup__orders"].test()
+    assert state(found["drill__orders"].test()) == "success"
+    assert records("drill")[-1]["source_backup"] == kept
+    run = found["restore__orders"].test(run_conf={"to_table": "orders-again", "path": "backup"})
+    assert tasks(run) == {"plan": "success", "approve": "success", "restore": "success"}
+    (plan,) = records("plan")
+    assert plan["source_backup"]["arn"] == kept
+    changed = {"pk": {"S": "customer-1"}, "sk": {"N": "1"}, "price": {"N": "0"}}
+    local_aws.client("dynamodb").put_item(TableName="orders", Item=changed)
+    backed_up(local_aws, "later")
+    red = dags()["restore__orders"].test(run_conf={"to_table": "orders-third", "path": "backup"})
+    assert tasks(red)["restore"] == "failed", "unverified is not green"
+    assert "orders-third" in clients().client("dynamodb").list_tables()["TableNames"]
+    pipelines(orders=PIPELINE.replace("drill:\n", f"drill:\n  restore_testing_plan: {PLAN}\n  validate_within: 1h\n"))
+    nothing = dags()["drill__orders"].test()
+    assert tasks(nothing)["drill"] == "failed", "the plan has restored nothing"
+    restore_test(local_aws, recovery_point(local_aws))
+    wrong = dags()["drill__orders"].test()
+    assert tasks(wrong)["drill"] == "failed"
+    assert records("drill")[-1]["posted"]["status"] == "FAILED"
+    found["backup__orders"].test()
+    job = restore_test(local_aws, recovery_point(local_aws))
+    right = dags()["drill__orders"].test(run_conf={"restore_job": job["RestoreJobId"]})
+    assert tasks(right) == {"drill": "success", "sweep": "success"}
+    assert records("drill")[-1]["posted"]["status"] == "SUCCESSFUL"

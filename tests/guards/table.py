@@ -14,6 +14,8 @@ SHOWN = f"{ORDER}::test_another_plan_than_was_shown_is_not_carried_out"
 RESUME = "engine/restore/test_resume.py"
 PARTS = "engine/restore/test_parts_of_a_backup.py"
 PATHS = "engine/restore/test_paths.py"
+IMPORTS = "engine/restore/test_import_faults.py"
+KEPT = "engine/restore/test_kept.py"
 UNDO = "engine/restore/test_undo.py"
 EXPORT = "engine/export/test_export.py"
 RESEALED = f"{EXPORT}::test_a_resealed_forgery_that_contradicts_itself_is_refused"
@@ -23,6 +25,9 @@ TABLES = "engine/dynamodb/test_tables.py"
 DELETED = f"{TABLES}::test_nothing_else_is_ever_deleted"
 DRILL = "engine/drills/test_drill.py"
 SWEPT = f"{DRILL}::test_the_sweeper_removes_only_what_carries_all_marks"
+KILLED = "engine/drills/test_killed.py"
+INTENT = f"{KILLED}::test_an_intent_stands_for_marks_only_when_name_source_and_time_are_its_own"
+RESTORE_TEST = "engine/drills/test_restore_test.py"
 EXPIRY = "engine/backups/test_expiry.py"
 ATHENA = "engine/copies/test_athena.py"
 REDSHIFT = "engine/copies/test_redshift.py"
@@ -51,7 +56,7 @@ SECTIONS: dict[str, list[Guard]] = {
               "if False and", f"{ORDER}::test_modes_that_contradict_themselves_are_refused", "needs the keys"),
         Guard("expiry on an existing table", "restore.request:RestoreRequest.check", 'if self.mode != "new" and', "if False and",
               f"{ORDER}::test_modes_that_contradict_themselves_are_refused", "new table only"),
-        Guard("the service's recovery for a scan", "restore.paths:_check_recovery", 'not in ("pitr", "merge")', "is None",
+        Guard("the service's recovery for a scan", "restore.paths:_check_recovery", "if not source.manifest.one_moment:", "if False:",
               f"{PATHS}::test_a_path_that_cannot_be_taken_is_refused", "{'path': 'pitr'}, 'why': 'the backup is a scan'"),
         Guard("a requester who approves himself", APPROVE, "elif self.people and asked_by in names:", "elif False:", JUDGED,
               "these must be two"),
@@ -70,18 +75,26 @@ SECTIONS: dict[str, list[Guard]] = {
               f"{RESUME}::test_two_restores_to_one_table_do_not_meet"),
         Guard("a stale worker that goes on", "checkpoints:Checkpoint.save", "self.key, text, if_match=self._etag", "self.key, text",
               f"{RESUME}::test_a_restore_that_was_thought_dead_stops"),
-        Guard("going on with a table that was removed", "restore.table:_Restore._is_there", "            return False",
-              "            return True", f"{RESUME}::test_a_table_that_was_removed_meanwhile_is_made_anew", error="IntegrityError"),
+        Guard("going on with a table that was removed", "restore.table:_Restore._is_there",
+              'return plan.path == "backup" and kept_of(plan).by_aws_backup', "return True", f"{RESUME}::test_a_table_that_was_removed_meanwhile_is_made_anew", error="IntegrityError"),
         Guard("going on with another request's restore", "restore.state:resumable", "or state.request != request", "",
               f"{RESUME}::test_an_unfinished_restore_is_not_gone_on_with_for_other_items", error="IntegrityError"),
         Guard("creating over a table of others", "dynamodb.tables:create_table", "_created_with(database, name, token)",
               "_description(database, name)",
               f"{TABLES}::test_an_existing_table_is_never_touched"),
-        Guard("the service's table that is another's", "restore.service:restore_to_point_in_time",
-              "_check_ours(clients, prepared, what)", "pass",
+        Guard("the service's table that is another's", "restore.service:_restored", "if not is_restored(table, wanted):", "if False:",
               f"{PATHS}::test_a_table_that_came_up_meanwhile_is_not_taken_for_the_services", error="IntegrityError"),
-        Guard("an import that refused items", "restore.service:import_table", 'if described["ImportStatus"] != "COMPLETED":', "if False:",
-              f"{PATHS}::test_an_import_that_refused_items_is_a_failure"),
+        Guard("an import that refused items", "restore.imports:import_table", 'if described["ImportStatus"] == "COMPLETED":', "if True:",
+              f"{IMPORTS}::test_f25_an_import_that_left_items_out_is_compared_and_named", "refused"),
+        Guard("what an import has left out", "restore.table:_Restore._decide", "failure = self._prove(prepared, report)", "failure = None",
+              f"{IMPORTS}::test_f25_an_import_that_left_items_out_is_compared_and_named", "broken off"),
+        Guard("a set that cannot tell", "restore.kept:same_moment", "manifest.one_moment and begin <= moment <= end", "True",
+              f"{KEPT}::test_where_no_set_shows_the_moment_it_is_unverified_with_its_bounds", error="IntegrityError"),
+        Guard("a difference that is explained away", "restore.proof:prove", 'and not kept["same_moment"]', "",
+              f"{KEPT}::test_a_set_of_the_moment_that_differs_is_a_failure"),
+        Guard("AWS's backup of another table", "restore.paths:_check_kept",
+              'if kept.table != table["name"] or kept.table_id not in ("", table["id"]):', "if False:",
+              f"{KEPT}::test_a_backup_that_is_being_made_costs_too_much_or_is_of_another_table"),
         Guard("an item over a key that is there", "restore.existing:ConditionalWriter._attempt", "absent=self._key_name", "absent=None",
               f"{PARTS}::test_missing_items_are_put_back_and_nothing_else_is_touched"),
         Guard("overwriting what was not kept", "restore.table:_Restore._load",
@@ -215,8 +228,8 @@ SECTIONS: dict[str, list[Guard]] = {
     "What a drill proves, and leaves behind": [
         Guard("a scratch table after a failure", "drills.drill:_Drill.carry_out", "report.torn_down = self._tear_down(report)",
               "report.torn_down = True", f"{DRILL}::test_a_drill_of_a_damaged_backup_fails_and_leaves_nothing"),
-        Guard("a scratch table of a killed try", "drills.drill:_Drill.carry_out", "tear_down(self._clients, scratch, self._run, clock)",
-              "pass", f"{DRILL}::test_a_killed_drill_leaves_nothing_behind_the_next_one", error="BadInputError"),
+        Guard("a scratch table of a killed try", "drills.drill:_Drill.carry_out",
+              "tear_down(self._clients, scratch, self._run, clock, self._intents)", "pass", f"{DRILL}::test_a_killed_drill_leaves_nothing_behind_the_next_one", error="BadInputError"),
         Guard("a scratch table that nobody speaks of", "drills.report:judge", "if not report.torn_down and", "if False and",
               f"{DRILL}::test_a_killed_drill_leaves_nothing_behind_the_next_one"),
         Guard("a drill that costs too much", "drills.drill:_Drill.carry_out", "self._plan(restoring, prices)", "pass",
@@ -235,9 +248,25 @@ SECTIONS: dict[str, list[Guard]] = {
               "if not name_prefix or not created.name.startswith(name_prefix):", "if False:", DELETED),
         Guard("deleting another table of that name", "dynamodb.tables:_own",
               'if str(description.get("TableId", "")) != created.table_id:', "if False:", DELETED),
-        Guard("sweeping what carries no mark", "drills.marks:dead",
-              "if tags.get(DRILL_TAG) != hashlib.sha256(run.encode()).hexdigest()[:32]:", "if False:", SWEPT),
-        Guard("sweeping what may be alive", "drills.marks:dead", "if over else None", "", SWEPT),
+        Guard("sweeping what carries no mark", "drills.marks:is_over",
+              "or tags.get(DRILL_TAG) != hashlib.sha256(run.encode()).hexdigest()[:32]", "", SWEPT),
+        Guard("sweeping what may be alive", "drills.marks:is_over", "return parse_utc(until) < clock.now()", "return True", SWEPT),
+        Guard("a table that a service made and nobody marked", "restore.table:_Restore._by_service",
+              "self._intents.write(self._intent(prepared, tags, prefix))", "pass",
+              f"{KILLED}::test_killed_after_every_call_the_sweeper_finds_it_a_day_later", "pitr"),
+        Guard("marks for a table of another time", "restore.intents:adopt",
+              'if not parse_utc(intent.at) - SKEW <= table["CreationDateTime"] <= parse_utc(intent.until):', "if False:", INTENT, "before"),
+        Guard("marks for a table of another source", "restore.intents:adopt", "if not _of_source(clients, database, intent, table):",
+              "if False:", INTENT, "another backup"),
+        Guard("marks for a table that names no source", "restore.intents:_of_source", "bool(wanted) and ", "", INTENT, "no source"),
+        Guard("marks for a run that may be alive", "drills.scratch:sweep", "if parse_utc(intent.until) < now", "",
+              f"{KILLED}::test_killed_after_every_call_the_sweeper_finds_it_a_day_later", "pitr"),
+        Guard("a restore test that differs and is told as right", "drills.restore_test:_prove", "if not report.proved:", "if False:",
+              f"{RESTORE_TEST}::test_a_wrong_restore_is_told_as_failed", "changed"),
+        Guard("a restore test of another table", "drills.restore_test:_checked", "if source != table_arn:", "if False:",
+              f"{RESTORE_TEST}::test_the_plans_newest_job_without_a_result_is_taken"),
+        Guard("a result that AWS Backup was not told", "drills.restore_test:_post", "report.problems.append(", "(lambda text: None)(",
+              f"{RESTORE_TEST}::test_a_result_that_cannot_be_told_is_a_problem"),
     ],
     "What is deleted": [
         Guard("deleting unasked", "backups.retention:expire", "if not confirm:", "if False:",

@@ -3,20 +3,23 @@
 import argparse
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from tablekeep.cli.command import DONE, FAILED, Context, Outcome
 from tablekeep.cli.connections import add_connection_option, pipeline_clients
 from tablekeep.cli.differing import Seen, add_show_options, difference_lines
 from tablekeep.cli.output import print_pairs
+from tablekeep.cli.restore import add_kept_options
 from tablekeep.cli.times import duration
 from tablekeep.engine.config.kinds.dynamodb import DynamoDBPipeline
 from tablekeep.engine.config.load import find_folder, find_pipeline, load_folder
 from tablekeep.engine.config.model import Drill
 from tablekeep.engine.drills.checks import Check
 from tablekeep.engine.drills.choice import CHOICES
-from tablekeep.engine.drills.drill import DrillRequest, run_drill
+from tablekeep.engine.drills.drill import run_drill
 from tablekeep.engine.drills.page import seconds_text
 from tablekeep.engine.drills.report import Objectives
+from tablekeep.engine.drills.request import DrillRequest
 from tablekeep.engine.errors import BadInputError
 from tablekeep.engine.restore.request import PATHS
 
@@ -55,6 +58,20 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--path", choices=PATHS, help="how the scratch table gets its items (default: the pipeline's, else auto)"
     )
+    add_kept_options(parser)
+    parser.add_argument(
+        "--restore-job",
+        metavar="ID",
+        help="validate the table that a restore job of AWS Backup made, and tell AWS Backup; makes and removes nothing",
+    )
+    parser.add_argument(
+        "--restore-testing-plan",
+        metavar="ARN",
+        help="the same for the newest job of this plan that has no result yet (default: the pipeline's)",
+    )
+    parser.add_argument(
+        "--max-duration", metavar="TIME", help="a validation that takes longer is told as TIMED_OUT, for example 2h"
+    )
     add_show_options(parser)
     add_connection_option(parser)
 
@@ -62,6 +79,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, context: Context) -> Outcome:
     seen = Seen(args)
     rto, rpo, within = (duration(getattr(args, name), f"--{name}", "2h") for name in ("rto", "rpo", "within"))
+    most = duration(args.max_duration, "--max-duration", "2h")
     if args.percent is not None and not 0 < args.percent <= 100:
         raise BadInputError("reading --percent", f"{args.percent} is no share", "give more than 0 and at most 100")
     if args.backups:
@@ -76,6 +94,8 @@ def run(args: argparse.Namespace, context: Context) -> Outcome:
         )
     given = {
         "choose": args.choose, "within": within, "percent": args.percent, "path": args.path,
+        "backup_arn": args.backup_arn, "backup_role": args.backup_role, "restore_job": args.restore_job,
+        "testing_plan": args.restore_testing_plan, "max_seconds": most.total_seconds() if most else None,
         "max_wcu": args.max_wcu, "objectives": Objectives(
             rto.total_seconds() if rto else request.objectives.rto_seconds, rpo.total_seconds() if rpo else request.objectives.rpo_seconds
         ),
@@ -92,11 +112,28 @@ def drill_request(pipeline: DynamoDBPipeline) -> DrillRequest:
     """What a pipeline's drill is."""
     drill = pipeline.drill or Drill()
     rto, rpo = drill.objectives.rto, drill.objectives.rpo
+    most = drill.validate_within
     return DrillRequest(
-        pipeline.backup.to, pipeline.table, drill.choose, drill.within, drill.percent, drill.path,
-        Objectives(rto.total_seconds() if rto else None, rpo.total_seconds() if rpo else None), drill.max_wcu,
-        pipeline.limits.max_usd if pipeline.limits else None, tuple(Check(one.name, one.sql, one.python) for one in drill.checks),
-    )  # fmt: skip
+        pipeline.backup.to,
+        pipeline.table,
+        choose=drill.choose,
+        within=drill.within,
+        percent=drill.percent,
+        path=drill.path,
+        objectives=Objectives(rto.total_seconds() if rto else None, rpo.total_seconds() if rpo else None),
+        max_wcu=drill.max_wcu,
+        max_usd=pipeline.limits.max_usd if pipeline.limits else None,
+        checks=tuple(Check(one.name, one.sql, one.python) for one in drill.checks),
+        backup_role=drill.backup_role,
+        testing_plan=drill.restore_testing_plan,
+        max_seconds=most.total_seconds() if most else None,
+    )
+
+
+def _teardown(document: dict[str, Any]) -> str:
+    if document["restore_job"]:
+        return f"none: {document['scratch_table']} is AWS Backup's, which removes it by itself"
+    return "nothing is left" if document["torn_down"] else f"{document['scratch_table']} MAY BE LEFT"
 
 
 def tell(outcome: Outcome) -> None:
@@ -120,9 +157,14 @@ def tell(outcome: Outcome) -> None:
             else []
         ),
         ("RPO", f"{seconds_text(document['rpo_seconds'])} at the drill's start"),
-        ("teardown", "nothing is left" if document["torn_down"] else f"{document['scratch_table']} MAY BE LEFT"),
+        ("teardown", _teardown(document)),
         ("page", document["page"]),
     ]
     lines += [("check", f"{one['name']}: {'passed' if one['passed'] else 'FAILED'}") for one in document["checks"]]
+    if document["posted"]:
+        lines.append(("AWS Backup", f"was told {document['posted']['status']}: {document['posted']['message']}"))
+    elif document["restore_job"]:
+        lines.append(("AWS Backup", "was told nothing: see above, or no restore-testing plan made this restore"))
+    lines += [("left alone", f"{one['table']}: {one['why']}") for one in document["left_alone"]]
     lines += [("swept", f"{one['table']}, left by {one['run']}") for one in document["swept"]]
     print_pairs([*lines, *difference_lines(document["differing"])])

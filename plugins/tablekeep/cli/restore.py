@@ -65,8 +65,9 @@ def add_request_options(parser: argparse.ArgumentParser) -> None:
         "--mode", choices=MODES, default="new", help="what may be done to the table (default: new, it must not exist)"
     )
     parser.add_argument(
-        "--path", choices=PATHS, default="auto", help="how a new table gets its items (default: by size and cost)"
+        "--path", choices=PATHS, default="auto", help="how the table gets its items (default: by size and cost)"
     )
+    add_kept_options(parser)
     parser.add_argument(
         "--key", action="append", metavar="JSON", help="""only this item: '{"pk": "a", "sk": 1}'; may be repeated"""
     )
@@ -96,6 +97,20 @@ def add_request_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_kept_options(parser: argparse.ArgumentParser) -> None:
+    """What goes with the path `backup`; drills take it, too."""
+    parser.add_argument(
+        "--backup-arn",
+        metavar="ARN",
+        help="with --path backup: the on-demand backup or recovery point that AWS restores (default: the newest it keeps)",
+    )
+    parser.add_argument(
+        "--backup-role",
+        metavar="ARN",
+        help="with --path backup: the role with which AWS Backup restores a recovery point (default: its default role)",
+    )
+
+
 def request_of(args: argparse.Namespace, context: Context) -> RestoreRequest:
     """The request that the options give.
 
@@ -116,6 +131,8 @@ def request_of(args: argparse.Namespace, context: Context) -> RestoreRequest:
         as_of=moment(args.as_of),
         mode=args.mode,
         path=args.path,
+        backup_arn=args.backup_arn,
+        backup_role=args.backup_role,
         keys=tuple(keys) if args.key is not None or args.keys_file else None,
         key_prefix=args.key_prefix,
         where=tuple(args.where),
@@ -213,15 +230,21 @@ def tell(outcome: Outcome) -> None:
     ]
     if failed:
         lines.append(("proved", f"NO: {failed['why']}"))
+    elif document["proved"]:
+        lines.append(("proved", f"yes: content hash {document['content_hash']}"))
     else:
-        lines.append(
-            ("proved", f"yes: content hash {document['content_hash']}" if document["proved"] else "UNVERIFIED")
-        )
+        lines.append(("proved", f"UNVERIFIED: {document['unverified'] or 'it was not read back'}"))
+    if document["source_backup"]:
+        kept = document["source_backup"]
+        lines.append(("restored", f"by AWS from its {kept['kind']} of {kept['at'][:19]}Z: {kept['arn']}"))
     lines.append(("took", f"{document['seconds']:.1f} s: {phases}"))
     if document["mode"] == "new":
         lines.append(("indexes", ", ".join(document["indexes"]) or "none"))
     if note := absent_text(document["selection"], document["items"]):
         lines.append(("NOTE", note))
+    if document["bulk"]:
+        bulk = document["bulk"]
+        lines.append(("bulk put", f"{bulk['processed']:,} items processed, {bulk['failed']:,} refused"))
     if document["replaced"]:
         lines.append(("replaced", f"{document['replaced']:,} items; they lie in {document['replaced_at']}*"))
     lines += [
@@ -234,7 +257,7 @@ def tell(outcome: Outcome) -> None:
     ]
     if "terraform" in document:
         lines.append(("Terraform", f"import blocks in {document['terraform']}"))
-    if failed or outcome.asked:
+    if failed or outcome.asked or document["unverified"]:
         lines += difference_lines(document["differing"])
     if failed:
         lines.append(("what to do", failed["todo"]))

@@ -15,7 +15,7 @@ VARIABLE = "TABLEKEEP_PRICES"
 class Prices:
     """US dollars.
 
-    :ivar as_of: from when, ISO 8601. :ivar region: of which Region.
+    :ivar as_of: from when, ISO 8601. :ivar region: of which Region. :ivar bulk_put_gb: of StartBulkPutItems; None: not known.
     """
 
     as_of: str
@@ -26,6 +26,7 @@ class Prices:
     write_requests_thousand: float
     import_gb: float = 0.15
     restore_gb: float = 0.15
+    bulk_put_gb: float | None = None
 
     def over_limit(self, usd: float, max_usd: float | None) -> str | None:
         """What to say when something costs more than a limit; None when it does not."""
@@ -50,6 +51,7 @@ def load_prices(file: Path | None = None) -> Prices:
             _price(document["dynamodb"], "write_request_units_million"), _price(document["dynamodb"], "export_gb"),
             _price(document["s3"], "write_requests_thousand"), _later(document["dynamodb"], "import_gb"),
             _later(document["dynamodb"], "restore_gb"),
+            _price(document["dynamodb"], "bulk_put_gb") if "bulk_put_gb" in document["dynamodb"] else None,
         )  # fmt: skip
     except OSError as error:
         raise BadInputError(what, f"the file cannot be read ({error.strerror})", f"correct {VARIABLE}") from None

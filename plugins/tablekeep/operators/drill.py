@@ -6,6 +6,7 @@ from typing import Any
 from tablekeep.links import DrillReportLink, console_link
 from tablekeep.notify import publish
 from tablekeep.operators.base import TablekeepOperator
+from tablekeep.operators.verify import shelf_of
 from tablekeep.runtime import clients_for
 
 
@@ -15,13 +16,16 @@ class RestoreDrillOperator(TablekeepOperator):
 
     :param table: the table whose backups are drilled. :param to: the root of the backups.
     :param choose, within_seconds, percent, path: which backup, how much of it, and how it is restored.
+    :param backup_arn, backup_role: with the path `backup`, see `RestoreRequest`.
+    :param restore_job, restore_testing_plan, max_seconds: nothing is restored; the table that AWS Backup restored is validated, and AWS
+        Backup is told. The job by its id, or the plan's newest one without a result.
     :param checks: of the team: `{"name", "sql", "python"}`.
     :param rto_seconds, rpo_seconds: objectives. :param max_wcu: write capacity units a second. :param max_usd: of one drill.
     :param target_aws_conn_id, target_region_name: where the scratch table is made; default where the table is.
     :param notify: an SNS topic that is told of a drill that did not pass.
     """
 
-    template_fields: Sequence[str] = ("table", "to", *TablekeepOperator.template_fields)
+    template_fields: Sequence[str] = ("table", "to", "backup_arn", "restore_job", *TablekeepOperator.template_fields)
     operator_extra_links = (DrillReportLink(),)
 
     def __init__(
@@ -33,6 +37,11 @@ class RestoreDrillOperator(TablekeepOperator):
         within_seconds: float | None = None,
         percent: float | None = None,
         path: str = "auto",
+        backup_arn: str | None = None,
+        backup_role: str | None = None,
+        restore_job: str | None = None,
+        restore_testing_plan: str | None = None,
+        max_seconds: float | None = None,
         checks: Sequence[Mapping[str, str | None]] = (),
         rto_seconds: float | None = None,
         rpo_seconds: float | None = None,
@@ -46,6 +55,8 @@ class RestoreDrillOperator(TablekeepOperator):
         super().__init__(**more)
         self.table, self.to = table, to
         self.choose, self.within_seconds, self.percent, self.path = choose, within_seconds, percent, path
+        self.backup_arn, self.backup_role = backup_arn, backup_role
+        self.restore_job, self.restore_testing_plan, self.max_seconds = restore_job, restore_testing_plan, max_seconds
         self.checks = [dict(check) for check in checks]
         self.rto_seconds, self.rpo_seconds = rto_seconds, rpo_seconds
         self.max_wcu, self.max_usd = max_wcu, max_usd
@@ -64,6 +75,8 @@ class RestoreDrillOperator(TablekeepOperator):
             self._tell(f"Drill of {self.table} could not be run", str(error))
             raise
         context["ti"].xcom_push(DrillReportLink.XCOM, console_link(report.page, source.region))
+        for one in report.left_alone:
+            self.log.warning("%s is left alone: %s", one["table"], one["why"])
         self._measure(report)
         self.log.info(
             "proved: %s, RTO %.1f s, RPO %.0f s, torn down: %s, report: %s", report.proved, report.rto_seconds, report.rpo_seconds,
@@ -81,8 +94,8 @@ class RestoreDrillOperator(TablekeepOperator):
         from datetime import timedelta
 
         from tablekeep.engine.drills.checks import Check
-        from tablekeep.engine.drills.drill import DrillRequest
         from tablekeep.engine.drills.report import Objectives
+        from tablekeep.engine.drills.request import DrillRequest
 
         return DrillRequest(
             self.to,
@@ -91,6 +104,11 @@ class RestoreDrillOperator(TablekeepOperator):
             within=timedelta(seconds=self.within_seconds) if self.within_seconds else None,
             percent=self.percent,
             path=self.path,  # type: ignore[arg-type]
+            backup_arn=self.backup_arn or None,
+            backup_role=self.backup_role,
+            restore_job=self.restore_job or None,
+            testing_plan=self.restore_testing_plan,
+            max_seconds=self.max_seconds,
             objectives=Objectives(self.rto_seconds, self.rpo_seconds),
             max_wcu=self.max_wcu,
             max_usd=self.max_usd,
@@ -118,28 +136,42 @@ class SweepScratchTablesOperator(TablekeepOperator):
 
     Runs after the drill whatever became of it; its own run's table goes at once.
 
-    :param table: the drilled table. :param target_aws_conn_id, target_region_name: where the scratch tables are.
+    :param table: the drilled table. :param to: the root of the backups, where drills write down what they have a service make.
+    :param target_aws_conn_id, target_region_name: where the scratch tables are.
     """
 
-    template_fields: Sequence[str] = ("table", *TablekeepOperator.template_fields)
+    template_fields: Sequence[str] = ("table", "to", *TablekeepOperator.template_fields)
 
     def __init__(
-        self, *, table: str, target_aws_conn_id: str | None = None, target_region_name: str | None = None, **more: Any
+        self,
+        *,
+        table: str,
+        to: str,
+        target_aws_conn_id: str | None = None,
+        target_region_name: str | None = None,
+        **more: Any,
     ) -> None:
         super().__init__(**more)
-        self.table = table
+        self.table, self.to = table, to
         self.target_aws_conn_id, self.target_region_name = target_aws_conn_id, target_region_name
 
     def execute(self, context: Mapping[str, Any]) -> list[dict[str, Any]]:
+        from tablekeep.engine.backups.s3 import S3Store
         from tablekeep.engine.drills.scratch import scratch_name, sweep, tear_down
         from tablekeep.engine.errors import PermanentError
+        from tablekeep.engine.restore.intents import Intents
 
         common = self.engine_arguments(context)
+        source, clock, run = common["clients"], common["clock"], common["run"]
         clients = clients_for(self.target_aws_conn_id or self.aws_conn_id, self.target_region_name or self.region_name)
-        name = scratch_name(self.table, common["run"])
-        if not tear_down(clients, name, common["run"], common["clock"]):
+        shelf = shelf_of(source, self.to, self.table)
+        intents = Intents(S3Store(source, shelf.bucket), shelf)
+        name = scratch_name(self.table, run)
+        if not tear_down(clients, name, run, clock, intents):
             raise PermanentError(f"removing {name}", "it is still there", "delete it by hand; it costs money")
-        swept = sweep(clients, common["clock"])
-        for one in swept:
+        swept = sweep(clients, clock, intents=[intents])
+        for one in swept.tables:
             self.log.warning("%s was left by %s and is removed", one.table, one.run)
-        return [one.as_dict() for one in swept]
+        for left in swept.left_alone:
+            self.log.warning("%s is left alone: %s", left.table, left.why)
+        return [one.as_dict() for one in swept.tables]

@@ -14,14 +14,16 @@ class _Restoring(TablekeepOperator):
 
     :param to_table: the table. :param table: whose backups lie under `to`, the newest verified of which is taken without `backup`.
     :param as_of: instead of a backup: the newest state no later than this (ISO 8601, UTC), increments folded in.
-    :param mode, path, keys, key_prefix, where, max_wcu, ttl: see `RestoreRequest`; `keys` and `where` also as JSON text.
+    :param mode, path, backup_arn, backup_role, keys, key_prefix, where, max_wcu, ttl: see `RestoreRequest`; `keys` and `where` also as
+        JSON text.
     :param patterns_refused: names to which nothing is restored. :param accounts: the only ones to which is restored.
     :param max_usd: of one restore.
     :param target_aws_conn_id, target_region_name: where the table is; default where the backed-up table is.
     """
 
     template_fields: Sequence[str] = (
-        "to_table", "backup", "table", "to", "as_of", "mode", "path", "keys", "key_prefix", "where", "max_wcu", "ttl",
+        "to_table", "backup", "table", "to", "as_of", "mode", "path", "backup_arn", "keys", "key_prefix", "where", "max_wcu",
+        "ttl",
         *TablekeepOperator.template_fields,
     )  # fmt: skip
 
@@ -35,6 +37,8 @@ class _Restoring(TablekeepOperator):
         as_of: str | None = None,
         mode: str = "new",
         path: str = "auto",
+        backup_arn: str | None = None,
+        backup_role: str | None = None,
         keys: str | Sequence[str] | None = None,
         key_prefix: str | None = None,
         where: str | Sequence[str] = (),
@@ -50,6 +54,7 @@ class _Restoring(TablekeepOperator):
         super().__init__(**more)
         self.to_table, self.table, self.to, self.backup = to_table, table, to, backup
         self.as_of, self.mode, self.path = as_of, mode, path
+        self.backup_arn, self.backup_role = backup_arn, backup_role
         self.keys, self.key_prefix, self.where = keys, key_prefix, where
         self.max_wcu, self.ttl = max_wcu, ttl
         self.patterns_refused, self.accounts, self.max_usd = list(patterns_refused), list(accounts), max_usd
@@ -73,6 +78,8 @@ class _Restoring(TablekeepOperator):
             as_of=as_of,
             mode=self.mode,  # type: ignore[arg-type]
             path=self.path,  # type: ignore[arg-type]
+            backup_arn=self.backup_arn or None,
+            backup_role=self.backup_role if self.path == "backup" else None,
             keys=keys or None,
             key_prefix=self.key_prefix or None,
             where=where,
@@ -106,7 +113,8 @@ def _moment(text: str | None) -> Any:
 class PlanRestoreOperator(_Restoring):
     """Shows what a restore would do, and refuses one that may not be done. Changes nothing but a record beside the backups.
 
-    Gives `{"backup", "hash", "text"}`: the manifest's URI, the plan's hash, the plan in Markdown.
+    Gives `{"backup", "backup_arn", "hash", "text"}`: the manifest's URI, what AWS will restore (empty where it does not), the plan's hash,
+    the plan in Markdown.
 
     :param people: who may ask for it, by name; everybody who may trigger the DAG when empty.
     """
@@ -141,7 +149,8 @@ class PlanRestoreOperator(_Restoring):
             prepared.source.store, location.shelf, "plan", plan.as_dict(), backup_id=location.backup_id, actor=common["actor"],
             run=common["run"], clock=common["clock"],
         )  # fmt: skip
-        return {"backup": plan.backup, "hash": plan.hash, "text": plan_markdown(plan)}
+        kept = plan.source_backup["arn"] if plan.source_backup else ""
+        return {"backup": plan.backup, "backup_arn": kept, "hash": plan.hash, "text": plan_markdown(plan)}
 
     def _check_fields(self, context: Mapping[str, Any]) -> None:
         """That the run was triggered with fields of the form alone: Airflow takes others in silence, and what was meant by them
@@ -191,6 +200,12 @@ class ParquetToDynamoDBOperator(_Restoring):
         if report.imports:
             self.log.info("for Terraform:\n%s", import_file(report))
         self.log.info("%s holds %s items, content hash %s", report.table, f"{report.items:,}", report.content_hash)
+        if report.unverified:
+            raise PermanentError(
+                f"restoring {report.source_backup['arn']} to {report.table}",
+                f"UNVERIFIED: {report.unverified}",
+                "the table is there, with its settings; whether it is right has to be known from elsewhere",
+            )
         if report.settings_differ:
             raise PermanentError(
                 f"restoring {report.backup} to {report.table}",

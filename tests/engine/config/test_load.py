@@ -105,6 +105,15 @@ restore: {patterns_refused: ["prod-*"], max_wcu: 100.5}
         ),
         ("drill: {objectives: {rto: 0h}}", "above 0"),
         ("drill: {max_wcu: 0}", "drill.max_wcu: "),
+        ('drill: {backup_role: "arn:aws:iam::123456789012:role/a"}', "backup_role goes with path: backup"),
+        ("drill: {path: backup, scope: 10%}", "AWS restores the whole table"),
+        ("drill: {path: bulk-put}", "drill.path: "),
+        ("drill: {restore_testing_plan: weekly}", "it must be a restore-testing plan's ARN"),
+        ("drill: {validate_within: 2h}", "validate_within goes with restore_testing_plan"),
+        (
+            'drill: {path: pitr, restore_testing_plan: "arn:aws:backup:us-east-1:123456789012:restore-testing-plan:weekly"}',
+            "restore_testing_plan restores nothing",
+        ),
         ("verify: {level: half}", "verify.level: it must be list, checksum or full"),
         (
             "copies: [{to: postgres, table: a.b, name: x}]",

@@ -11,9 +11,10 @@ from tablekeep.engine.backups.records import broken_links, read_records
 from tablekeep.engine.backups.sets import open_backup
 from tablekeep.engine.clock import SystemClock
 from tablekeep.engine.drills.checks import Check
-from tablekeep.engine.drills.drill import DrillRequest, run_drill
+from tablekeep.engine.drills.drill import run_drill
 from tablekeep.engine.drills.marks import DRILL_TAG, PREFIX, UNTIL_TAG, scratch_tags
 from tablekeep.engine.drills.report import DrillReport, Objectives
+from tablekeep.engine.drills.request import DrillRequest
 from tablekeep.engine.drills.scratch import scratch_name, sweep, tear_down
 from tablekeep.engine.drills.table_page import drill_page
 from tablekeep.engine.dynamodb.tables import CreatedTable, delete_table_created_by_run
@@ -206,7 +207,7 @@ def test_checks_of_the_team_decide_too(aws: Any) -> None:
 
 def test_a_killed_drill_leaves_nothing_behind_the_next_one(aws: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     export("orders")
-    monkeypatch.setattr("tablekeep.engine.drills.drill.tear_down", lambda *given: False)
+    monkeypatch.setattr("tablekeep.engine.drills.drill.tear_down", lambda *given, **more: False)
     report = drill("killed")
     assert not report.torn_down
     assert any(report.scratch_table in one for one in report.problems)
@@ -233,10 +234,13 @@ def test_the_sweeper_removes_only_what_carries_all_marks(aws: Any) -> None:
     }
     for name, tags in cases.items():
         make_table(aws, name, orders(1), Tags=[{"Key": key, "Value": value} for key, value in tags.items()])
-    looked = sweep(clients(), SystemClock(), dry_run=True)
+    looked = sweep(clients(), SystemClock(), dry_run=True).tables
     assert [(one.table, one.removed) for one in looked] == [(scratch_name("orders", "dead"), False)]
     assert len(tables(aws)) == len(cases) + 1
-    assert [one.table for one in sweep(clients(), SystemClock())] == [scratch_name("orders", "dead")]
+    swept = sweep(clients(), SystemClock())
+    assert [one.table for one in swept.tables] == [scratch_name("orders", "dead")]
+    named = {one.table.removeprefix(PREFIX) for one in swept.left_alone}
+    assert named == {"no-marks", "no-run", "other-run", "no-drill", "no-time", "bad-time"}, "named, and not touched"
     assert set(tables(aws)) == {"orders", *cases} - {scratch_name("orders", "dead")}
     created = CreatedTable(f"{PREFIX}other-run", table_id(aws, f"{PREFIX}other-run"), "arn", "us-east-1", "dead")
     with pytest.raises(PermanentError, match="does not name this run"):

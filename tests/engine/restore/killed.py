@@ -1,11 +1,15 @@
 """What a process does that will be killed: a restore that ends itself with SIGKILL at its n-th changing call."""
 
+import functools
 import os
 import signal
 import threading
+from collections.abc import Sequence
 from typing import Any
 
 import boto3
+import botocore.loaders
+import botocore.session
 
 from tablekeep.engine.clients import SessionClients
 from tablekeep.engine.clock import SystemClock
@@ -17,9 +21,20 @@ from tablekeep.engine.restore.table import restore_table
 
 CHANGING = ("s3.PutObject", "dynamodb.CreateTable", "dynamodb.UpdateTable", "dynamodb.TagResource")
 
+# read once by the process that all others are forked from, not by each of them
+botocore.session.create_loader = functools.cache(botocore.loaders.create_loader)
+for _service in ("dynamodb", "s3", "sts", "backup", "application-autoscaling"):
+    botocore.session.create_loader(None).load_service_model(_service, "service-2")
+botocore.session.create_loader(None).load_data_with_path("endpoints")
 
-def counting(at: int, after: bool) -> tuple[boto3.session.Session, list[str]]:
-    """A session that kills this process before or after its changing call number `at`, batches of items included."""
+
+def counting(
+    at: int, after: bool, operations: Sequence[str] = CHANGING, of: Sequence[str] = ("",)
+) -> tuple[boto3.session.Session, list[str]]:
+    """A session that kills this process before or after its changing call number `at`, batches of items included.
+
+    :param of: of S3's calls only those for objects whose name has one of these in it.
+    """
     session = boto3.session.Session(region_name="us-east-1")
     called: list[str] = []
     lock = threading.Lock()
@@ -30,9 +45,19 @@ def counting(at: int, after: bool) -> tuple[boto3.session.Session, list[str]]:
             if len(called) == at:
                 os.kill(os.getpid(), signal.SIGKILL)
 
-    for operation in CHANGING:
+    keys = threading.local()
+
+    def about(operation: str) -> None:
+        if not operation.startswith("s3.") or any(one in keys.of for one in of):
+            count(operation)
+
+    for operation in operations:
         moment = "after-call" if after else "before-send"
-        session.events.register(f"{moment}.{operation}", lambda operation=operation, **_: count(operation))
+        if operation.startswith("s3."):  # the key is known before the request is put together
+            session.events.register(
+                f"before-parameter-build.{operation}", lambda params, **_: setattr(keys, "of", params.get("Key", ""))
+            )
+        session.events.register(f"{moment}.{operation}", lambda operation=operation, **_: about(operation))
     real = WireClient.batch_write
 
     def batch_write(self: WireClient, table: str, items: Any) -> Any:

@@ -5,18 +5,23 @@ from typing import Any
 
 import pytest
 
+from tablekeep.engine.backups.catalog import list_shelf
 from tablekeep.engine.backups.location import Shelf
+from tablekeep.engine.backups.s3 import S3Store
 from tablekeep.engine.backups.sets import open_backup
 from tablekeep.engine.clock import SystemClock
+from tablekeep.engine.drills.drill import run_drill
+from tablekeep.engine.drills.request import DrillRequest
+from tablekeep.engine.drills.table_page import drill_page
 from tablekeep.engine.errors import BadInputError, IntegrityError, TransientError
 from tablekeep.engine.prices import load_prices
 from tablekeep.engine.progress import NoProgress
-from tablekeep.engine.restore import paths, service
+from tablekeep.engine.restore import imports, making, paths
 from tablekeep.engine.restore.plan import plan_restore
 from tablekeep.engine.restore.request import RestoreRequest
 from tablekeep.engine.restore.table import restore_table
 from tests.past import NIGHT, StandingClock, hash_of, put
-from tests.tables import BUCKET, clients, export, for_boto, make_bucket, make_table, orders
+from tests.tables import BUCKET, ROOT, clients, export, for_boto, make_bucket, make_table, orders
 
 SHELF = Shelf(BUCKET, "backups", "123456789012", "us-east-1", "dynamodb", "orders")
 INDEX = {
@@ -59,9 +64,6 @@ def staged() -> list[str]:
 
 
 def clients_backup() -> str:
-    from tablekeep.engine.backups.catalog import list_shelf
-    from tablekeep.engine.backups.s3 import S3Store
-
     return list_shelf(S3Store(clients(), BUCKET), SHELF).backups[0].uri
 
 
@@ -86,47 +88,30 @@ def test_some_items_by_import(backup: str) -> None:
 
 
 def test_an_import_whose_answer_was_lost_is_gone_on_with(backup: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    real, imports = service._marked, list[int]()
+    real, tries = making.mark, list[int]()
 
-    def dying(*given: Any) -> Any:
-        imports.append(1)
-        if len(imports) == 1:
+    def dying(*given: Any) -> None:
+        tries.append(1)
+        if len(tries) == 1:
             raise TransientError("tagging", "the network is gone")
-        return real(*given)
+        real(*given)
 
-    monkeypatch.setattr(service, "_marked", dying)
+    monkeypatch.setattr(making, "mark", dying)
     with pytest.raises(TransientError):
         restore("again", backup, path="import-table")
     assert restore("again", backup, path="import-table").proved
 
 
-def test_an_import_that_refused_items_is_a_failure(
-    backup: str, local_aws: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    real = service.stage
-
-    def spoiled(prepared: Any, prefix: str, progress: Any) -> Any:
-        loaded = real(prepared, prefix, progress)
-        prepared.source.store.put(
-            f"{prefix}zzz.json.gz", __import__("gzip").compress(b'{"Item":{"pk":{"S":""},"sk":{"N":"1"}}}\n')
-        )
-        return loaded
-
-    monkeypatch.setattr("tablekeep.engine.restore.table.stage", spoiled)
-    with pytest.raises(IntegrityError, match="1 items refused, 40 are in the table"):
-        restore("again", backup, path="import-table")
-
-
 def test_an_import_that_lost_an_item_silently_is_found_by_the_proof(
     backup: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = service.import_table
+    real = imports.import_table
 
     def losing(prepared: Any, *given: Any, **more: Any) -> Any:
-        created = real(prepared, *given, **more)
+        made = real(prepared, *given, **more)
         key = {"pk": {"S": "customer-3"}, "sk": {"N": "3"}}
-        clients().client("dynamodb").delete_item(TableName=created.name, Key=key)
-        return created
+        clients().client("dynamodb").delete_item(TableName=made.table.name, Key=key)
+        return made
 
     monkeypatch.setattr("tablekeep.engine.restore.table.import_table", losing)
     with pytest.raises(IntegrityError, match="1 missing in the table"):
@@ -202,6 +187,7 @@ def test_the_best_path_is_chosen_and_said(backup: str, local_aws: Any, monkeypat
         ({"path": "pitr"}, "the backup is a scan"),
         ({"path": "pitr", "where": ("paid = true",)}, "whole tables"),
         ({"path": "by-hand"}, "no path by-hand"),
+        ({"path": "bulk-put"}, "writes to a table that exists"),
         (
             {"path": "import-table", "mode": "missing-only", "to_table": "orders"},
             "does not go with the mode missing-only",
@@ -214,9 +200,6 @@ def test_a_path_that_cannot_be_taken_is_refused(backup: str, more: dict[str, Any
 
 
 def test_a_drill_of_the_services_recovery_is_proved_by_the_backup(local_aws: Any, clock: StandingClock) -> None:
-    from tablekeep.engine.drills.drill import DrillRequest, run_drill
-    from tests.tables import ROOT
-
     clock.set(NIGHT + timedelta(minutes=10))
     export("orders", engine="pitr", clock=clock, as_of=clock.now())
     common: dict[str, Any] = {"clients": clients(), "clock": clock, "progress": NoProgress(), "actor": "t", "run": "t"}
@@ -231,10 +214,6 @@ def test_a_drill_of_the_services_recovery_is_proved_by_the_backup(local_aws: Any
 
 
 def test_a_drill_by_import_shows_and_predicts_the_staging_too(backup: str) -> None:
-    from tablekeep.engine.drills.drill import DrillRequest, run_drill
-    from tablekeep.engine.drills.page import phase_picture
-    from tests.tables import ROOT
-
     common: dict[str, Any] = {
         "clients": clients(),
         "clock": SystemClock(),
@@ -244,5 +223,5 @@ def test_a_drill_by_import_shows_and_predicts_the_staging_too(backup: str) -> No
     }
     report = run_drill(DrillRequest(ROOT, "orders", path="import-table"), **common)
     assert report.passed, report.problems
-    assert "stage: " in phase_picture(report)
+    assert "stage: " in drill_page(report, [])
     assert report.predicted_seconds == pytest.approx(sum(report.phases.values()), abs=0.01)

@@ -195,6 +195,11 @@ class Manifest:
         return sum(part.raw_bytes for part in self.parts)
 
     @property
+    def one_moment(self) -> bool:
+        """Whether it shows one moment, to within a minute (`consistent`). A scan shows none, however short it was."""
+        return self.engine in ("pitr", "merge")
+
+    @property
     def table_id(self) -> str:
         return self.table["id"]
 

@@ -19,6 +19,7 @@ from tablekeep.engine.config.values import (
     S3Uri,
     SecretArn,
     SqlTable,
+    TestingPlanArn,
     Timezone,
 )
 from tablekeep.engine.copies.document import MappingDocument
@@ -266,8 +267,15 @@ class Drill(Model):
     """random and oldest choose among backups no older than this."""
     scope: Annotated[Percent, Field(examples=["10%"])] | Literal["full"] = "full"
     """full: all items. A share: whole parts, at random, that hold so much at least; the time of all items is predicted from them."""
-    path: Literal["auto", "batch-write", "import-table", "pitr"] = "auto"
-    """How the scratch table gets its items; pitr drills the service's own recovery, and the backup (of engine pitr) proves it."""
+    path: Literal["auto", "batch-write", "import-table", "pitr", "backup"] = "auto"
+    """How the scratch table gets its items; pitr drills the service's own recovery, backup the newest on-demand backup or recovery point
+    that AWS keeps; a backup set of the same moment (of engine pitr) proves it."""
+    backup_role: RoleArn | None = None
+    """With path backup: the role with which AWS Backup restores a recovery point; its default role when not given."""
+    restore_testing_plan: TestingPlanArn | None = None
+    """Instead of restoring: validates what this plan of AWS Backup has restored of the table, and tells AWS Backup the result."""
+    validate_within: Annotated[Duration, Field(examples=["4h"])] | None = None
+    """A validation that takes longer is told as TIMED_OUT; less than the plan's validation window."""
     objectives: Objectives = Objectives()
     """A drill that misses them is red."""
     checks: list[DrillCheck] = []
@@ -283,6 +291,18 @@ class Drill(Model):
     def _latest_of_all(self) -> "Drill":
         if self.within is not None and self.choose == "latest":
             raise ValueError("within goes with choose: random or oldest; the latest is the latest")
+        if self.backup_role is not None and self.path != "backup":
+            raise ValueError("backup_role goes with path: backup")
+        if self.path in ("pitr", "backup") and self.scope != "full":
+            raise ValueError(
+                f"scope goes with paths that write the items; with path: {self.path} AWS restores the whole table"
+            )
+        if self.restore_testing_plan is None and self.validate_within is not None:
+            raise ValueError("validate_within goes with restore_testing_plan")
+        if self.restore_testing_plan is not None and (
+            self.path != "auto" or self.choose != "latest" or self.scope != "full"
+        ):
+            raise ValueError("restore_testing_plan restores nothing: path, choose and scope have no effect with it")
         return self
 
     @property
@@ -304,6 +324,8 @@ class Restore(Model):
     """The only accounts to which is restored; every account of the connection when not given."""
     max_wcu: Annotated[float, Field(gt=0, strict=False, examples=[500])] | None = None
     """Write capacity units a second."""
+    backup_role: RoleArn | None = None
+    """The role with which AWS Backup restores a recovery point (path backup); its default role when not given."""
     aws_conn_id: ConnectionId | None = None
     """The Airflow connection of the account to which is restored; the pipeline's when not given."""
     region: Region | None = None

@@ -163,6 +163,13 @@ def _percent(value: Any) -> str:
 
 
 Percent = Annotated[str, BeforeValidator(_percent, json_schema_input_type=str)]
+TestingPlanArn = _string(
+    _matches(
+        r"arn:aws[a-z-]*:backup:[a-z0-9-]+:[0-9]{12}:restore-testing-plan:[\w-]+",
+        "it must be a restore-testing plan's ARN",
+    ),
+    "arn:aws:backup:us-east-1:123456789012:restore-testing-plan:weekly-0a1b2c3d",
+)
 TopicArn = _string(
     _matches(r"arn:aws[a-z-]*:sns:[a-z0-9-]+:[0-9]{12}:[\w.-]+", "it must be an SNS topic's ARN"),
     "arn:aws:sns:us-east-1:123456789012:ops",

@@ -1,32 +1,31 @@
 """Runs one drill: choose a backup, restore it to a scratch table, prove it, measure, check, tear down, record."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
-from datetime import timedelta
-
 from tablekeep.engine.backups.catalog import find_shelf
 from tablekeep.engine.backups.location import Shelf
 from tablekeep.engine.backups.manifest import Manifest
-from tablekeep.engine.backups.records import write_record
 from tablekeep.engine.backups.s3 import S3Store
 from tablekeep.engine.backups.sets import BackupSet
 from tablekeep.engine.backups.verify import verify_set
 from tablekeep.engine.clients import SessionClients
 from tablekeep.engine.clock import Clock, utc_text
-from tablekeep.engine.drills.checks import Check, look_for_tools, run_checks
-from tablekeep.engine.drills.choice import Choose, choose, choose_parts
+from tablekeep.engine.drills.checks import look_for_tools, run_checks
+from tablekeep.engine.drills.choice import Chosen, choose, choose_parts
 from tablekeep.engine.drills.marks import scratch_tags
-from tablekeep.engine.drills.report import DrillReport, Objectives, history, judge, predicted
+from tablekeep.engine.drills.record import keep_report
+from tablekeep.engine.drills.report import DrillReport, judge, predicted
+from tablekeep.engine.drills.request import DrillRequest
+from tablekeep.engine.drills.restore_test import validate_restore
 from tablekeep.engine.drills.scratch import scratch_name, sweep, tear_down
-from tablekeep.engine.drills.table_page import drill_page
 from tablekeep.engine.errors import IntegrityError, TablekeepError
 from tablekeep.engine.names import check_table_name, parse_s3
 from tablekeep.engine.prices import Prices, load_prices
 from tablekeep.engine.progress import Progress
 from tablekeep.engine.restore.differences import See
+from tablekeep.engine.restore.intents import Intents
+from tablekeep.engine.restore.kept import CUT, KeptBackup, apart, find_kept, nearest_set, table_arn_of
 from tablekeep.engine.restore.plan import plan_restore
 from tablekeep.engine.restore.report import RestoreReport
-from tablekeep.engine.restore.request import Path, RestoreRequest
+from tablekeep.engine.restore.request import RestoreRequest
 from tablekeep.engine.restore.table import restore_table
 
 NOT_EXERCISED = (
@@ -34,28 +33,6 @@ NOT_EXERCISED = (
     "deletion-protection",
 )  # fmt: skip
 """Settings that a scratch table goes without: they cost money, wake other systems, open access or outlive the table."""
-
-
-@dataclass(frozen=True)
-class DrillRequest:
-    """What is to be drilled.
-
-    :ivar backups: the root of the backups, `s3://bucket/prefix`. :ivar choose, within: see `choice.choose`.
-    :ivar percent: so much of the backup at least, in whole parts; all of it when not given.
-    :ivar path: how the scratch table gets its items: with `pitr` the service's own recovery is drilled, and the backup proves it.
-    :ivar max_wcu: write capacity units a second. :ivar max_usd: the money that loading the scratch table may cost.
-    """
-
-    backups: str
-    table: str
-    choose: Choose = "latest"
-    within: timedelta | None = None
-    percent: float | None = None
-    path: Path = "auto"
-    objectives: Objectives = field(default_factory=Objectives)
-    max_wcu: float | None = None
-    max_usd: float | None = None
-    checks: Sequence[Check] = ()
 
 
 def run_drill(
@@ -85,6 +62,11 @@ def run_drill(
     store = S3Store(backup_clients or clients, bucket)
     store.check()
     look_for_tools(request.checks)
+    if request.restore_job or request.testing_plan:
+        shelf = find_shelf(store, bucket, root, request.table, "drilling the table")
+        return validate_restore(
+            request, store, shelf, clients=clients, clock=clock, progress=progress, actor=actor, run=run, see=see
+        )
     return _Drill(request, store, clients, backup_clients or clients, clock, progress, actor, run, see).carry_out(
         bucket, root, prices or load_prices()
     )
@@ -103,26 +85,29 @@ class _Drill:
         request, clock = self._request, self._clock
         began, started = clock.monotonic(), clock.now()
         shelf = find_shelf(self._store, bucket, root, request.table, "drilling the table")
-        chosen = choose(self._store, shelf, request.choose, request.within, clock)
+        chosen, kept = self._choose(shelf)
         manifest, found = chosen.manifest, clock.monotonic() - began
         parts = choose_parts(manifest, request.percent, clock)
         scratch = scratch_name(request.table, self._run)
         restoring = RestoreRequest(
             scratch, manifest.uri, path=request.path, parts=parts, max_wcu=request.max_wcu, skip_settings=NOT_EXERCISED,
-            max_usd=request.max_usd,
+            max_usd=request.max_usd, backup_arn=kept.arn if kept else None, backup_role=request.backup_role,
         )  # fmt: skip
         report = DrillReport(
             request.table, manifest.uri, chosen.words, scratch, utc_text(started), as_of=utc_text(manifest.as_of),
-            all_items=manifest.items, today_items=chosen.newest_items,
-            rpo_seconds=round((started - manifest.consistent[0]).total_seconds(), 3),
-            objectives={"rto_seconds": request.objectives.rto_seconds, "rpo_seconds": request.objectives.rpo_seconds},
+            all_items=manifest.items, today_items=chosen.newest_items, source_backup=kept.arn if kept else "",
+            rpo_seconds=round((started - (kept.moment - CUT if kept else manifest.consistent[0])).total_seconds(), 3),
+            objectives=request.objectives.as_dict(),
         )  # fmt: skip
         if parts is not None:
             report.selection = f"{len(parts)} of {len(manifest.parts)} parts, at random"
             report.scope = f"a sample of {report.selection}: items that do not belong there are found among these alone"
         self._progress.phase("sweep")
-        report.swept = [one.as_dict() for one in sweep(self._clients, clock)]
-        tear_down(self._clients, scratch, self._run, clock)  # what a try of this run that was killed has left
+        self._intents = Intents(self._store, shelf)
+        swept = sweep(self._clients, clock, intents=[self._intents])
+        report.swept = [one.as_dict() for one in swept.tables]
+        report.left_alone = [one.as_dict() for one in swept.left_alone]
+        tear_down(self._clients, scratch, self._run, clock, self._intents)  # what a killed try of this run has left
         self._plan(restoring, prices)
         try:
             self._restore(report, manifest, restoring, found, prices)
@@ -133,8 +118,20 @@ class _Drill:
             report.torn_down = self._tear_down(report)
         judge(report, request.objectives)
         report.seconds = round(clock.monotonic() - began, 3)
-        self._keep(report, shelf, manifest)
+        keep_report(self._store, shelf, report, manifest.backup_id, actor=self._actor, run=self._run, clock=clock)
         return report
+
+    def _choose(self, shelf: Shelf) -> tuple[Chosen, KeptBackup | None]:
+        """The set, and what AWS restores where the path says so: then the set is the one that can tell most of it."""
+        request = self._request
+        if request.path != "backup":
+            return choose(self._store, shelf, request.choose, request.within, self._clock), None
+        what = f"drilling the table {request.table}"
+        kept = find_kept(self._clients, table_arn_of(shelf), request.backup_arn, request.backup_role, what)
+        manifest = nearest_set(self._store, shelf, kept.moment, kept.table_id, what)
+        words = f"{kept.kind} of {kept.at}, compared with the set {apart(manifest, kept.moment)}"
+        newest = choose(self._store, shelf, "latest", None, self._clock)
+        return Chosen(manifest, words, newest.newest_items), kept
 
     def _plan(self, restoring: RestoreRequest, prices: Prices) -> None:
         """:raises BadInputError: what cannot be done, or costs too much, is said before anything is made."""
@@ -157,18 +154,19 @@ class _Drill:
         try:
             restored = restore_table(
                 restoring, clients=self._clients, clock=clock, progress=self._progress, actor=self._actor, run=self._run,
-                tags=scratch_tags(self._run, clock), record=False, backup_clients=self._backup_clients, prices=prices,
-                see=self._see,
+                tags=scratch_tags(self._run, clock), intents=self._intents, record=False, backup_clients=self._backup_clients,
+                prices=prices, see=self._see,
             )  # fmt: skip
         except IntegrityError as error:
             if (unproved := getattr(error, "report", None)) is None:
                 raise
             _take(report, unproved)
-            report.differing = unproved.differing
             raise IntegrityError("comparing the scratch table with the backup", error.why) from None
         finally:
             report.rto_seconds = round(found + clock.monotonic() - began, 3)
         _take(report, restored)
+        if restored.unverified:
+            report.problems.append(f"UNVERIFIED: {restored.unverified}")
         if self._request.checks:
             self._progress.phase("checks", len(self._request.checks), "checks")
             client = self._clients.client("dynamodb")
@@ -178,21 +176,10 @@ class _Drill:
 
     def _tear_down(self, report: DrillReport) -> bool:
         try:
-            return tear_down(self._clients, report.scratch_table, self._run, self._clock)
+            return tear_down(self._clients, report.scratch_table, self._run, self._clock, self._intents)
         except TablekeepError as error:
             report.problems.append(f"the scratch table {report.scratch_table} may be left, and costs money: {error}")
             return False
-
-    def _keep(self, report: DrillReport, shelf: Shelf, manifest: Manifest) -> None:
-        """The page first, so that the record can name it."""
-        name = f"{shelf.prefix}/_records/drill/{self._clock.now():%Y%m%dT%H%M%S%fZ}-{self._clock.token(4)}.html"
-        report.page = f"s3://{shelf.bucket}/{name}"
-        before = history(self._store, shelf)
-        self._store.put(name, drill_page(report, before).encode(), if_absent=True)
-        write_record(
-            self._store, shelf, "drill", report.as_dict(), backup_id=manifest.backup_id, actor=self._actor, run=self._run,
-            clock=self._clock,
-        )  # fmt: skip
 
 
 def _take(report: DrillReport, restored: RestoreReport) -> None:
@@ -201,4 +188,4 @@ def _take(report: DrillReport, restored: RestoreReport) -> None:
     for name, seconds in restored.phases.items():
         report.phases[name] = round(report.phases.get(name, 0.0) + seconds, 3)
     report.predicted_seconds = predicted(report.phases, report.items, report.today_items)
-    report.settings = restored.settings
+    report.settings, report.differing = restored.settings, restored.differing

@@ -25,15 +25,21 @@ def run_part(run: str) -> str:
     return hashlib.sha256(run.encode()).hexdigest()[:12]
 
 
+def is_over(tags: Mapping[str, str], clock: Clock) -> bool | str:
+    """Whether the time of a marked thing is over; in words why it is not known to be a drill's, when its marks are not whole."""
+    run, until = tags.get(RUN_TAG), tags.get(UNTIL_TAG)
+    if not run:
+        return "it carries no mark of a drill, and no intent beside the backups stands for it"
+    if not until or tags.get(DRILL_TAG) != hashlib.sha256(run.encode()).hexdigest()[:32]:
+        return "its marks are not those of a drill"
+    try:
+        return parse_utc(until) < clock.now()
+    except ValueError:
+        return f"its mark {UNTIL_TAG} is no time"
+
+
 def dead(name: str, tags: Mapping[str, str], clock: Clock) -> tuple[str, str] | None:
     """(run, until) of a scratch thing whose time is over; None for one that lives, or that lacks a mark."""
-    run, until = tags.get(RUN_TAG), tags.get(UNTIL_TAG)
-    if not name.startswith(PREFIX) or not run or not until:
+    if not name.startswith(PREFIX) or is_over(tags, clock) is not True:
         return None
-    if tags.get(DRILL_TAG) != hashlib.sha256(run.encode()).hexdigest()[:32]:
-        return None
-    try:
-        over = parse_utc(until) < clock.now()
-    except ValueError:
-        return None
-    return (run, until) if over else None
+    return tags[RUN_TAG], tags[UNTIL_TAG]

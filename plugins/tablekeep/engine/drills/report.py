@@ -25,6 +25,9 @@ class Objectives:
     rto_seconds: float | None = None
     rpo_seconds: float | None = None
 
+    def as_dict(self) -> dict[str, float | None]:
+        return asdict(self)
+
 
 @dataclass
 class DrillReport:
@@ -37,7 +40,10 @@ class DrillReport:
     :ivar predicted_seconds: of a whole restore at today's size.
     :ivar settings: facts that differ, see `SettingDifference`; those that are `told` a drill leaves out on purpose.
     :ivar differing: items that differ, up to 100: the key's hash, the state, and which attributes. :ivar checks: the team's own.
-    :ivar swept: scratch tables of dead drills that were removed at the beginning. :ivar page: the HTML page, an S3 URI.
+    :ivar swept: scratch tables of dead drills that were removed at the beginning; `left_alone`: tables that are named like one, and why
+        they were not. :ivar source_backup: ARN of what AWS restored.
+    :ivar restore_job: of AWS Backup, whose table was looked at instead of a scratch table; `posted`: the result that AWS Backup was told,
+        and its words. :ivar page: the HTML page, an S3 URI.
     """
 
     table: str
@@ -67,6 +73,10 @@ class DrillReport:
     seconds: float = 0.0
     selection: str | None = None
     page: str = ""
+    left_alone: list[dict[str, Any]] = field(default_factory=list)
+    source_backup: str = ""
+    restore_job: str = ""
+    posted: dict[str, str] | None = None
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -103,6 +113,9 @@ def judge(report: DrillReport, objectives: Objectives) -> None:
     for one in report.checks:
         if not one["passed"]:
             report.problems.append(f"check {one['name']} failed: {one['why']}")
+    if report.restore_job:  # the table is AWS Backup's
+        report.passed = report.proved and not report.problems
+        return
     if not report.torn_down and not any(report.scratch_table in one for one in report.problems):
         report.problems.append(f"the scratch table {report.scratch_table} is left")
     report.passed = report.proved and report.torn_down and not report.problems

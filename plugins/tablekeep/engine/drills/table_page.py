@@ -74,9 +74,23 @@ def _facts(report: DrillReport) -> list[tuple[str, str]]:
             "Proof",
             f"content hash <code>{escaped(report.content_hash)}</code>" if report.proved else "<strong>none</strong>",
         ),
-        ("Left behind", "nothing" if report.torn_down else f"<strong>{escaped(report.scratch_table)}</strong>"),
+        *_by_aws(report),
+        ("Left behind", _left(report)),
         ("Drill", f"began {escaped(time_text(report.started))}, took {seconds_text(report.seconds)}"),
     ]
+
+
+def _by_aws(report: DrillReport) -> list[tuple[str, str]]:
+    facts = [("Restored by AWS", f"<code>{escaped(report.source_backup)}</code>")] if report.source_backup else []
+    if report.posted:
+        facts.append(("AWS Backup was told", escaped(f"{report.posted['status']}: {report.posted['message']}")))
+    return facts
+
+
+def _left(report: DrillReport) -> str:
+    if report.restore_job:
+        return f"{escaped(report.scratch_table)}, which AWS Backup made for its restore test and removes by itself"
+    return "nothing" if report.torn_down else f"<strong>{escaped(report.scratch_table)}</strong>"
 
 
 def _now(report: DrillReport) -> dict[str, Any]:

@@ -34,7 +34,7 @@ def plan_indexes(settings: TableSettings, source: Source, path: str) -> IndexPla
     Of a chain the censuses of all its sets count: they know at least every value that its last state may hold.
     """
     indexes = settings.description.get("GlobalSecondaryIndexes") or []
-    if path == "pitr":
+    if path in ("pitr", "backup"):
         return IndexPlan(settings.global_indexes, dict.fromkeys(settings.global_indexes, "the service restores it"))
     if path != "import-table" or not indexes:
         return IndexPlan((), dict.fromkeys(settings.global_indexes, "a table without it takes every item"))

@@ -23,11 +23,12 @@ from tablekeep.engine.items.hashing import ContentHash
 from tablekeep.engine.prices import Prices
 from tablekeep.engine.progress import Progress
 from tablekeep.engine.restore.indexes import IndexPlan, plan_indexes
+from tablekeep.engine.restore.kept import KeptBackup, apart, find_kept, nearest_set, same_moment, table_arn_of
 from tablekeep.engine.restore.paths import choose_path
 from tablekeep.engine.restore.request import RestoreRequest
 from tablekeep.engine.restore.selection import Selection, absent_text, check_attributes, select
 from tablekeep.engine.restore.source import ChainSource, SetSource, Source, chain_until, every_page, settings_of
-from tablekeep.engine.restore.targets import Target, look_at_target
+from tablekeep.engine.restore.targets import Target, check_bulk, look_at_target
 
 WRITE_UNIT = 1024
 """One write capacity unit is one write a second of an item of up to 1 KB (DynamoDB, "Read and write capacity")."""
@@ -52,6 +53,8 @@ class RestorePlan:
     :ivar usd: of the path, writes on demand; a new table has the source's billing, and provisioned capacity is paid by the hour.
     :ivar settings: that will be set. :ivar not_restored: what the table will lack, why, and the command for it.
     :ivar ttl_attribute: by which items expire; `ttl_expired`: items that have expired by now; `ttl_on`: whether expiry is switched on.
+    :ivar source_backup: with the path `backup`: the `KeptBackup` that AWS restores, and `same_moment`: whether the set shows its moment,
+        so that a difference is a failure; else it is told, and the restore is UNVERIFIED.
     :ivar seconds: how long it may take, reckoned from `seconds_from`; None when nothing is known. :ivar notes: to be read before.
     """
 
@@ -91,6 +94,7 @@ class RestorePlan:
     seconds_from: str
     notes: tuple[str, ...]
     hash: str = ""
+    source_backup: dict[str, Any] | None = None
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -124,9 +128,12 @@ def write_units(items: int, raw_bytes: int) -> int:
     return int(items * max(1, -(-mean // WRITE_UNIT)))
 
 
-def open_source(request: RestoreRequest, clients: SessionClients, progress: Progress) -> Source:
+def open_source(
+    request: RestoreRequest, clients: SessionClients, progress: Progress, *, target: SessionClients | None = None
+) -> Source:
     """The items of the request's backup.
 
+    :param clients: for the bucket. :param target: of the account and Region of the new table, when they are others.
     :raises BadInputError: when there is none. :raises IntegrityError: when its manifest is not whole.
     """
     if request.as_of is not None:
@@ -135,7 +142,13 @@ def open_source(request: RestoreRequest, clients: SessionClients, progress: Prog
     backup = request.backup
     if backup is None:
         shelf = request.where_backups_lie
-        manifest = newest_verified(S3Store(clients, shelf.bucket), shelf)
+        store, manifest = S3Store(clients, shelf.bucket), None
+        if request.path == "backup":
+            what = f"restoring to the table {request.to_table}"
+            kept = find_kept(target or clients, table_arn_of(shelf), request.backup_arn, request.backup_role, what)
+            manifest = nearest_set(store, shelf, kept.moment, kept.table_id, what)
+        else:
+            manifest = newest_verified(store, shelf)
         if manifest is None:
             raise BadInputError(
                 f"restoring to the table {request.to_table}",
@@ -174,7 +187,7 @@ def plan_restore(
     :raises BadInputError: when the restore may not be done as asked, or costs more than `request.max_usd`.
     """
     request.check()
-    source = source or open_source(request, backup_clients or clients, progress)
+    source = source or open_source(request, backup_clients or clients, progress, target=clients)
     settings = settings_of(source)
     target = look_at_target(clients, request, settings)
     selection = wanted(request, source)
@@ -190,7 +203,13 @@ def plan_restore(
     new = request.mode == "new"
     to_be_set = plan_settings(settings, target.as_created(), ttl=request.ttl, skip=request.skip_settings)
     units = write_units(items, raw_bytes)
-    path = choose_path(request, source, settings, target, raw_bytes, units, prices)
+    kept = None
+    if request.path == "backup":
+        what = f"restoring to the table {request.to_table}"
+        kept = find_kept(clients, settings.arn, request.backup_arn, request.backup_role, what)
+    if request.path == "bulk-put":
+        check_bulk(clients, request, target, request.max_usd is not None and prices.bulk_put_gb is None)
+    path = choose_path(request, source, settings, target, raw_bytes, units, prices, kept)
     if over := prices.over_limit(path.usd, request.max_usd):
         raise BadInputError(
             f"restoring to the table {request.to_table}", over, "raise the limit, or restore a smaller backup"
@@ -234,7 +253,8 @@ def plan_restore(
         ttl_on=request.ttl,
         seconds=seconds,
         seconds_from=seconds_from,
-        notes=(*target.notes, *_notes(source, verified, request), *_absent(selection, items)),
+        notes=(*target.notes, *_notes(source, verified, request), *_absent(selection, items), *_proof_of(kept, newest)),
+        source_backup=kept.as_dict() | {"same_moment": same_moment(newest, kept.moment)} if kept else None,
     )  # fmt: skip
     return Prepared(plan.sealed(), source, selection, settings, target)
 
@@ -286,6 +306,13 @@ def _notes(source: Source, verified: dict[str, Any] | None, request: RestoreRequ
         yield f"nothing is known of the time between {utc_text(source.manifest.as_of)} and {utc_text(request.as_of)}"
     if len(source.sets) > 1:
         yield f"{len(source.sets) - 1} increments are folded into the full backup of {utc_text(source.full.as_of)}"
+
+
+def _proof_of(kept: KeptBackup | None, manifest: Manifest) -> Iterable[str]:
+    if kept is not None:
+        yield f"{kept.kind} {kept.arn} of {kept.at}: the backup set that it is compared with is {apart(manifest, kept.moment)}"
+        if not same_moment(manifest, kept.moment):
+            yield "if they differ, nothing is proved: the differences are told, and the restore ends UNVERIFIED"
 
 
 def _absent(selection: Selection, items: int) -> Iterable[str]:

@@ -3,12 +3,14 @@
 from collections.abc import Iterator, Sequence
 
 from tablekeep.engine.clients import SessionClients
-from tablekeep.engine.clock import Clock
+from tablekeep.engine.clock import Clock, parse_utc, utc_text
 from tablekeep.engine.dynamodb.wire import WireClient
 from tablekeep.engine.errors import IntegrityError
+from tablekeep.engine.items.hashing import ContentHash
 from tablekeep.engine.progress import Progress
-from tablekeep.engine.restore.differences import DIFFERENT, LEFT, MOST_KEYS, RIGHT, See, explain, find
+from tablekeep.engine.restore.differences import DIFFERENT, LEFT, MOST_KEYS, RIGHT, Found, See, explain, find
 from tablekeep.engine.restore.existing import read_back
+from tablekeep.engine.restore.kept import apart
 from tablekeep.engine.restore.plan import Prepared
 from tablekeep.engine.restore.report import RestoreReport
 from tablekeep.engine.restore.sides import PagesSide, TableSide
@@ -29,12 +31,28 @@ def prove(
 ) -> IntegrityError | None:
     """Fills in what the report says of the proof; returns the failure, None when it is proved.
 
+    A table that AWS made of what it keeps, compared with a set of another moment, is neither proved nor wrong when it differs: the report
+    says that it is unverified, and why.
+
     :param see: is shown the differing items that the report names.
     """
     proof = _Proof(prepared, report, clients, clock, progress, see)
     failure = proof.of_items() if prepared.plan.mode in ("missing-only", "overwrite-listed-keys") else proof.of_table()
     report.proved = failure is None
+    kept = prepared.plan.source_backup
+    if failure is not None and kept is not None and not kept["same_moment"]:
+        manifest = prepared.source.manifest
+        where = apart(manifest, parse_utc(kept["at"]))
+        report.unverified = f"compared with the backup set of {utc_text(manifest.as_of)}, {where}: {failure.why}"
+        report.items = ContentHash.parse(report.content_hash).count
+        return None
     return failure
+
+
+def counted(found: Found) -> str:
+    """How many items differ, and how, in words."""
+    told = ", ".join(f"{count:,} {STATES[state]}" for state, count in found.counts.items() if count)
+    return told or "equal now, so somebody writes to it"
 
 
 class _Proof:
@@ -54,10 +72,9 @@ class _Proof:
         found = find(self._backup(), table)
         self._name(found.keys, table)
         self._report.content_hash = actual
-        told = ", ".join(f"{count:,} {STATES[state]}" for state, count in found.counts.items() if count)
         return IntegrityError(
             self._what,
-            f"{told or 'equal now, so somebody writes to it'}; the table's content hash is {actual} and should be {expected}",
+            f"{counted(found)}; the table's content hash is {actual} and should be {expected}",
             "run `tablekeep compare` on both, with --show-keys, to see which; do not use the table",
         )
 

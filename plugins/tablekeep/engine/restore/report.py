@@ -9,11 +9,14 @@ class RestoreReport:
     """What a restore made.
 
     :ivar backup: the full set. :ivar plan: hash of the plan that was carried out.
+    :ivar path: how the table got its items. :ivar source_backup: what AWS restored, see `RestorePlan.source_backup`.
     :ivar items: that were wanted of it. :ivar written, equal, kept: of them were written; were there already; were not written, as
         another item has their key.
     :ivar replaced: items that stood where others were put; they lie in the objects that begin with `replaced_at`.
     :ivar proved: the table was read back with consistent reads and has the backup's content hash; in a table that held items before,
         every item that was written was read back and is equal.
+    :ivar unverified: with which set it was compared and what differs, where that proves nothing: the set is of another moment.
+    :ivar bulk: of StartBulkPutItems: items `processed` and `failed`, objects in which it has `reported`.
     :ivar phases: seconds by phase. :ivar not_restored: settings that the new table does not have, with the command for each.
     :ivar settings: facts that differ from the backup's, see `SettingDifference`. :ivar resumed: units that an earlier try had loaded.
     :ivar differing: items that differ, up to 100: the key's hash, the state, and which attributes, see `ItemDifference.told`.
@@ -44,6 +47,10 @@ class RestoreReport:
     differing: list[dict[str, Any]] = field(default_factory=list)
     table_arn: str = ""
     imports: list[dict[str, Any]] = field(default_factory=list)
+    path: str = ""
+    source_backup: dict[str, Any] | None = None
+    unverified: str = ""
+    bulk: dict[str, int] | None = None
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)

@@ -18,9 +18,11 @@ Mode = Literal["new", "empty", "missing-only", "overwrite-listed-keys"]
 """new: the table must not exist · empty: it exists and holds nothing · missing-only: only items whose key is not there, each by a
 conditional write · overwrite-listed-keys: the items whose keys are listed, whatever is there now; what was there is kept."""
 MODES: tuple[str, ...] = get_args(Mode)
-Path = Literal["auto", "batch-write", "import-table", "pitr"]
-"""How a new table gets its items, see `paths`."""
+Path = Literal["auto", "batch-write", "import-table", "pitr", "backup", "bulk-put"]
+"""How a table gets its items, see `paths`."""
 PATHS: tuple[str, ...] = get_args(Path)
+BY_SERVICE = ("import-table", "pitr", "backup")
+"""The service makes the table."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,9 @@ class RestoreRequest:
     """What is to be restored, and where to.
 
     :ivar backup: the manifest's URI; else the newest verified set of `shelf`, or its state as of `as_of`.
+    :ivar backup_arn: with the path `backup`: what AWS restores; the newest that it keeps of the table when not given. The backup set is
+        then what proves it: the one of `backup`, else the one of `shelf` that lies nearest.
+    :ivar backup_role: the role with which AWS Backup restores a recovery point; its default role when not given.
     :ivar keys, key_prefix, where: see `selection.select`; everything when none is given.
     :ivar parts: only the items of these parts of the backup: a drill's sample.
     :ivar max_wcu: write capacity units a second. :ivar ttl: switch the expiry of items on, at last.
@@ -42,6 +47,8 @@ class RestoreRequest:
     as_of: datetime | None = None
     mode: Mode = "new"
     path: Path = "auto"
+    backup_arn: str | None = None
+    backup_role: str | None = None
     keys: tuple[str, ...] | None = None
     key_prefix: str | None = None
     where: tuple[str, ...] = ()
@@ -69,6 +76,7 @@ class RestoreRequest:
             raise BadInputError(what, f"there is no mode {self.mode}", f"choose one of {', '.join(MODES)}")
         if self.path not in PATHS:
             raise BadInputError(what, f"there is no path {self.path}", f"choose one of {', '.join(PATHS)}")
+        self._check_path(what)
         if self.mode == "overwrite-listed-keys" and self.keys is None:
             raise BadInputError(
                 what, "the mode overwrite-listed-keys needs the keys", "list them with --key or --keys-file"
@@ -90,6 +98,19 @@ class RestoreRequest:
         if self.as_of is not None and self.as_of.tzinfo is None:
             raise BadInputError(what, "the time has no zone", "write it in UTC, for example 2026-11-23T02:00:00Z")
         return self
+
+    def _check_path(self, what: str) -> None:
+        if self.path != "backup" and (self.backup_arn or self.backup_role):
+            raise BadInputError(
+                what, "a backup that AWS keeps is restored by the path backup alone", "give --path backup with it"
+            )
+        if self.path in ("pitr", "backup") and (self.partial or self.parts is not None):
+            who = "point-in-time recovery" if self.path == "pitr" else "AWS"
+            raise BadInputError(what, f"{who} restores whole tables", "leave the path to auto for some items")
+        if self.path == "backup" and self.as_of is not None:
+            raise BadInputError(
+                what, "a backup that AWS keeps has a time of its own", "give --backup-arn, or --path pitr and a time"
+            )
 
     @property
     def where_backups_lie(self) -> Shelf:

@@ -51,6 +51,7 @@ class Progressing:
     """The document.
 
     :ivar request: digest of the request. :ivar token: of the table's creation. :ivar units: those that are done.
+    :ivar job: what the service was told to do, as it calls it: ARN of an import or a bulk put, id of a restore job or of a restored table.
     :ivar report: of a finished restore that was proved.
     """
 
@@ -62,6 +63,7 @@ class Progressing:
     loaded: Loaded = field(default_factory=Loaded)
     finished: bool = False
     report: dict[str, Any] | None = None
+    job: str = ""
 
 
 class RestoreState:
@@ -92,7 +94,7 @@ class RestoreState:
             return Progressing(
                 document["request"], document["plan"], document["token"], document["run"], list(document["units"]),
                 Loaded(ContentHash(items, int(total, 16)), written, equal, kept), bool(document["finished"]),
-                document["report"],
+                document["report"], str(document.get("job", "")),
             )  # fmt: skip
         except (KeyError, ValueError, TypeError):
             raise IntegrityError(
@@ -106,6 +108,7 @@ class RestoreState:
             {
                 "version": VERSION, "request": state.request, "plan": state.plan, "token": state.token, "run": state.run,
                 "units": state.units, "loaded": state.loaded.as_json(), "finished": state.finished, "report": state.report,
+                "job": state.job,
             }
         )  # fmt: skip
 

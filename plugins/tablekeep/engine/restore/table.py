@@ -8,26 +8,31 @@ from typing import Any
 from tablekeep.engine.backups.records import write_record
 from tablekeep.engine.backups.sets import open_backup
 from tablekeep.engine.clients import SessionClients
-from tablekeep.engine.clock import Clock
+from tablekeep.engine.clock import Clock, utc_text
 from tablekeep.engine.dynamodb.profile import compare_settings
 from tablekeep.engine.dynamodb.reapply import reapply_settings
 from tablekeep.engine.dynamodb.settings import read_settings
-from tablekeep.engine.dynamodb.tables import CreatedTable, add_indexes, create_table
+from tablekeep.engine.dynamodb.tables import CREATION_TAG, CreatedTable, add_indexes, create_table
 from tablekeep.engine.dynamodb.write import BatchWriter
 from tablekeep.engine.errors import BadInputError, IntegrityError
 from tablekeep.engine.items.hashing import ContentHash
 from tablekeep.engine.prices import Prices, load_prices
 from tablekeep.engine.progress import Progress
+from tablekeep.engine.restore.bulk import bulk_put
 from tablekeep.engine.restore.differences import See
 from tablekeep.engine.restore.existing import ConditionalWriter, keep_present
+from tablekeep.engine.restore.imports import import_table
+from tablekeep.engine.restore.intents import LIVES, Intent, Intents
 from tablekeep.engine.restore.load import load_items
+from tablekeep.engine.restore.making import Made, Making
 from tablekeep.engine.restore.plan import Prepared, RestorePlan, open_source, plan_restore
 from tablekeep.engine.restore.proof import prove as prove_restore
 from tablekeep.engine.restore.report import RestoreReport
-from tablekeep.engine.restore.request import RestoreRequest
+from tablekeep.engine.restore.request import BY_SERVICE, RestoreRequest
 from tablekeep.engine.restore.selection import select
-from tablekeep.engine.restore.service import clear_stage, import_table, restore_to_point_in_time, stage, stage_prefix
+from tablekeep.engine.restore.service import kept_of, restore_kept, restore_to_point_in_time
 from tablekeep.engine.restore.source import SetSource, Source, settings_of
+from tablekeep.engine.restore.stage import clear_stage, stage, stage_prefix, stage_shuffled
 from tablekeep.engine.restore.state import Loaded, Progressing, RestoreState, resumable
 from tablekeep.engine.restore.targets import Target
 from tablekeep.engine.restore.terraform import imports
@@ -45,6 +50,7 @@ def restore_table(
     plan_hash: str | None = None,
     prices: Prices | None = None,
     tags: dict[str, str] | None = None,
+    intents: Intents | None = None,
     prove: bool = True,
     record: bool = True,
     see: See | None = None,
@@ -53,7 +59,8 @@ def restore_table(
 
     :param clients: of the target's account and Region. :param backup_clients: for the bucket, when it belongs to another account.
     :param plan_hash: of the plan that was approved, or its first 16 digits or more: nothing else is done.
-    :param tags: further tags of a new table.
+    :param tags: further tags of a new table. :param intents: where it is written down which table a service is about to make, for those
+        who remove tables by their tags: the service's calls take none.
     :param see: is shown the items that the proof finds to differ: for a person's terminal only.
     :param record: keep state and a record beside the backups; without it nothing is written there, and nothing is gone on with.
     :raises BadInputError: before anything was made: the restore may not be done as asked, or the plan is another one by now.
@@ -63,11 +70,11 @@ def restore_table(
     request.check()
     began = clock.monotonic()
     given = backup_clients or clients
-    source = open_source(request, given, progress)
+    source = open_source(request, given, progress, target=clients)
     shelf, account = request.where_backups_lie, clients.account()
     state = RestoreState(source.store, shelf, account, clients.region, request.to_table) if record else None
     with state.lease(actor=actor, run=run, clock=clock) if state else nullcontext():
-        return _Restore(request, clients, given, clock, progress, actor, run, state, see).carry_out(
+        return _Restore(request, clients, given, clock, progress, actor, run, state, intents, see).carry_out(
             source, plan_hash, prices or load_prices(), tags or {}, prove, began
         )
 
@@ -77,8 +84,9 @@ class _Restore:
 
     def __init__(
         self, request: RestoreRequest, clients: SessionClients, backup_clients: SessionClients, clock: Clock, progress: Progress,
-        actor: str, run: str, state: RestoreState | None, see: See | None,
+        actor: str, run: str, state: RestoreState | None, intents: Intents | None, see: See | None,
     ) -> None:  # fmt: skip
+        self._intents = intents
         self._request, self._clients, self._backup_clients = request, clients, backup_clients
         self._clock, self._progress, self._actor, self._run, self._state = clock, progress, actor, run, state
         self._phases: dict[str, float] = {}
@@ -94,13 +102,12 @@ class _Restore:
         if (done := self._done(state)) is not None:
             return done
         prepared, at = self._prepared(state, source, plan_hash, prices)
-        plan, settings = prepared.plan, prepared.settings
+        plan = prepared.plan
         self._lap("find")
-        created = (
-            self._by_service(prepared, at, tags)
-            if plan.path in ("import-table", "pitr")
-            else self._table(prepared, at, tags)
+        made = (
+            self._by_service(prepared, at, tags) if plan.path in BY_SERVICE else Made(self._table(prepared, at, tags))
         )
+        created = made.table
         report = RestoreReport(
             plan.backup,
             plan.to_table,
@@ -110,22 +117,22 @@ class _Restore:
             plan.as_of,
             plan.selection,
             phases=self._phases,
+            path=plan.path,
+            source_backup=plan.source_backup,
         )
         report.resumed = len(at.units)
-        if plan.path not in ("import-table", "pitr"):
+        if plan.path == "bulk-put":
+            made = Made(created, self._put(prepared, at, report))
+        elif plan.path not in BY_SERVICE:
             self._load(prepared, at)
         self._tell_load(plan, at, report)
-        if plan.mode == "new":
-            self._progress.phase("indexes")
-            add_indexes(self._clients, settings, created, clock=self._clock, progress=self._progress)
-            report.indexes = list(plan.indexes)
-            self._lap("indexes")
         failure = None
-        if prove:  # before the settings: with expiry on, items may vanish
-            failure = prove_restore(
-                prepared, report, clients=self._clients, clock=self._clock, progress=self._progress, see=self._see
-            )
-            self._lap("proof")
+        if made.trouble is not None:  # its content decides, not what the service says of itself
+            failure = self._decide(prepared, report, made.trouble)
+        if failure is None:
+            self._indexes(prepared, created, report)
+        if prove and made.trouble is None:  # before the settings: with expiry on, items may vanish
+            failure = self._prove(prepared, report)
         if plan.mode == "new" and failure is None:
             self._settings(prepared, created, report)
         report.seconds = round(self._clock.monotonic() - began, 3)
@@ -172,16 +179,15 @@ class _Restore:
 
     def _is_there(self, state: Progressing, plan: RestorePlan) -> bool:
         """Whether the table of an unfinished try is still there: one to be made may be gone, and then the restore begins anew."""
-        if plan.mode != "new" or plan.path in (
-            "import-table",
-            "pitr",
-        ):  # of the service's own the table carries no token yet
+        if plan.mode != "new":
+            return True
+        if plan.path in BY_SERVICE and not state.job:  # whether the service was asked is not known: it is asked again
             return True
         try:
             found = read_settings(self._clients, plan.to_table)
         except BadInputError:
-            return False
-        return found.tags.get("tablekeep:creation") == state.token
+            return plan.path == "backup" and kept_of(plan).by_aws_backup  # its job makes the table later
+        return plan.path in BY_SERVICE or found.tags.get(CREATION_TAG) == state.token
 
     def _table(self, prepared: Prepared, at: Progressing, tags: dict[str, str]) -> CreatedTable:
         if prepared.plan.mode != "new":
@@ -194,23 +200,91 @@ class _Restore:
         self._lap("create")
         return created
 
-    def _by_service(self, prepared: Prepared, at: Progressing, tags: dict[str, str]) -> CreatedTable:
-        plan = prepared.plan
-        common: dict[str, Any] = {
-            "clients": self._clients, "clock": self._clock, "progress": self._progress, "run": self._run, "token": at.token, "tags": tags
-        }  # fmt: skip
-        if plan.path == "pitr":
-            created = restore_to_point_in_time(prepared, **common)
+    def _making(self, at: Progressing, tags: dict[str, str]) -> Making:
+        def begun(job: str) -> None:
+            at.job = job
+            if self._state is not None:
+                self._state.save(at)
+
+        return Making(self._clients, self._clock, self._progress, self._run, at.token, tags, at.job, begun)
+
+    def _owner(self) -> str | None:
+        """The account of the bucket, when it is another one than that of the table."""
+        if self._backup_clients is self._clients or self._backup_clients.account() == self._clients.account():
+            return None
+        return self._backup_clients.account()
+
+    def _by_service(self, prepared: Prepared, at: Progressing, tags: dict[str, str]) -> Made:
+        plan, making = prepared.plan, self._making(at, tags)
+        prefix = stage_prefix(prepared, at.token)
+        if self._intents is not None:  # before anything is staged, too: whoever forgets it removes what was
+            self._intents.write(self._intent(prepared, tags, prefix))
+        if plan.path == "import-table":
+            if not at.job:  # else it has been staged, and is being read
+                at.loaded = stage(prepared, prefix, self._progress)
+            self._lap("stage")
+        else:
             assert plan.content
             at.loaded = Loaded(ContentHash.parse(plan.content), plan.items)
-        else:
-            prefix = stage_prefix(prepared, at.token)
-            at.loaded = stage(prepared, prefix, self._progress)
-            self._lap("stage")
-            created = import_table(prepared, prefix, **common)
+        if plan.path == "import-table":
+            made = import_table(prepared, prefix, making, owner=self._owner())
             clear_stage(prepared.source.store, prefix)
+        else:
+            made = restore_to_point_in_time(prepared, making) if plan.path == "pitr" else restore_kept(prepared, making)
         self._lap("load")
-        return created
+        return made
+
+    def _intent(self, prepared: Prepared, tags: dict[str, str], prefix: str) -> Intent:
+        plan = prepared.plan
+        if plan.path == "import-table":
+            source = {"bucket": prepared.source.full.location.shelf.bucket, "prefix": prefix}
+        elif plan.path == "pitr":
+            moment = prepared.source.manifest.as_of.replace(microsecond=0)
+            source = {"SourceTableArn": prepared.settings.arn, "RestoreDateTime": utc_text(moment)}
+        else:
+            kept = kept_of(plan)
+            source = {"RecoveryPointArn" if kept.by_aws_backup else "SourceBackupArn": kept.arn}
+        now = self._clock.now()
+        return Intent(
+            plan.to_table, plan.account, plan.region, self._run, plan.path, utc_text(now), utc_text(now + LIVES), source, tags
+        )  # fmt: skip
+
+    def _put(self, prepared: Prepared, at: Progressing, report: RestoreReport) -> IntegrityError | None:
+        """The service writes to the existing table."""
+        prefix = stage_prefix(prepared, at.token, "bulk")
+        if not at.job:
+            if prepared.plan.mode == "overwrite-listed-keys":
+                self._replaced = keep_present(self._clients, prepared, self._clock)
+            at.loaded = stage_shuffled(prepared, f"{prefix}input/", self._progress)
+        self._lap("stage")
+        report.bulk, trouble = bulk_put(prepared, prefix, self._making(at, {}), owner=self._owner())
+        clear_stage(prepared.source.store, f"{prefix}input/" if trouble else prefix)
+        self._lap("load")
+        return trouble
+
+    def _indexes(self, prepared: Prepared, created: CreatedTable, report: RestoreReport) -> None:
+        """Those that a new table was not made with."""
+        if prepared.plan.mode != "new":
+            return
+        self._progress.phase("indexes")
+        add_indexes(self._clients, prepared.settings, created, clock=self._clock, progress=self._progress)
+        report.indexes = list(prepared.plan.indexes)
+        self._lap("indexes")
+
+    def _prove(self, prepared: Prepared, report: RestoreReport) -> IntegrityError | None:
+        failure = prove_restore(
+            prepared, report, clients=self._clients, clock=self._clock, progress=self._progress, see=self._see
+        )
+        self._lap("proof")
+        return failure
+
+    def _decide(self, prepared: Prepared, report: RestoreReport, trouble: IntegrityError) -> IntegrityError | None:
+        failure = self._prove(prepared, report)
+        if failure is None and report.proved:
+            self._progress.note(f"{trouble.why}; the table was read, and holds exactly what it should all the same")
+            return None
+        found = f"; {failure.why}" if failure else ""
+        return IntegrityError(trouble.what, f"{trouble.why}{found}", trouble.todo)
 
     def _load(self, prepared: Prepared, at: Progressing) -> None:
         plan, source = prepared.plan, prepared.source

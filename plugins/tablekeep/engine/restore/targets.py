@@ -3,6 +3,7 @@
 import fnmatch
 from dataclasses import dataclass
 
+import botocore
 import botocore.exceptions
 
 from tablekeep.engine.clients import SessionClients, error_code, translate
@@ -99,3 +100,42 @@ def _refuse_existing(clients: SessionClients, name: str, what: str) -> None:
         f"a table of this name exists ({table['TableStatus']}, about {table.get('ItemCount', 0):,} items)",
         "name another one; an existing table is only written to with --mode empty, missing-only or overwrite-listed-keys",
     )
+
+
+LEAST_BULK_WCU = 1024
+"""StartBulkPutItems takes no lower limit (API Reference, "StartBulkPutItems")."""
+
+
+def check_bulk(clients: SessionClients, request: RestoreRequest, target: Target, max_usd: bool) -> None:
+    """Whether StartBulkPutItems may write to the target.
+
+    :param max_usd: a limit was given, which a price that is not known cannot keep.
+    :raises BadInputError: when it may not, or this botocore does not know it. :raises TransientError: while an index is being made.
+    """
+    what, there = f"restoring to the table {request.to_table}", target.there
+    if there is None or request.mode not in ("empty", "overwrite-listed-keys"):
+        why = (
+            "it would need a condition for each item, whose form in the service's input is not known to this version"
+            if request.mode == "missing-only"
+            else "StartBulkPutItems writes to a table that exists"
+        )
+        raise BadInputError(what, why, "take it with --mode empty or overwrite-listed-keys, or leave the path to auto")
+    if not hasattr(clients.client("dynamodb"), "start_bulk_put_items"):
+        raise BadInputError(
+            what, f"botocore {botocore.__version__} does not know StartBulkPutItems", "install botocore 1.44, or leave the path to auto"
+        )  # fmt: skip
+    if there.description.get("Replicas"):
+        raise BadInputError(
+            what, "StartBulkPutItems does not write to a table that has replicas", "leave the path to auto"
+        )
+    indexes = there.description.get("GlobalSecondaryIndexes") or []
+    if any(one.get("IndexStatus", "ACTIVE") != "ACTIVE" or one.get("Backfilling") for one in indexes):
+        raise TransientError(what, "an index of the table is being made", "wait until all are ACTIVE")
+    if request.max_wcu is not None and request.max_wcu < LEAST_BULK_WCU:
+        raise BadInputError(
+            what, f"StartBulkPutItems takes no limit below {LEAST_BULK_WCU:,} WCU a second", "give more, or leave the path to auto"
+        )  # fmt: skip
+    if max_usd:
+        raise BadInputError(
+            what, "it is paid by the bytes that are put, and the prices do not say how much", "add dynamodb.bulk_put_gb to the prices"
+        )  # fmt: skip

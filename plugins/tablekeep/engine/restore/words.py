@@ -86,6 +86,8 @@ def duration(seconds: float) -> str:
 
 
 def _cost(plan: RestorePlan) -> str:
+    if plan.path == "bulk-put" and not plan.usd:
+        return "NOT KNOWN: bulk puts are paid by their bytes; dynamodb.bulk_put_gb in the prices says how much"
     if not plan.write_units:
         return f"{plan.usd:,.4f} dollars (prices of {plan.prices_as_of}), no write capacity"
     return f"{plan.usd:,.4f} dollars for about {plan.write_units:,} write units (on demand, {plan.prices_as_of}); indexes cost more"
