@@ -1,4 +1,4 @@
-"""An export and its verification under a memory limit that the kernel enforces, with small items and with the largest."""
+"""An export and its verification, and a restore and its proof, under a memory limit that the kernel enforces, with small items and with the largest."""
 
 import json
 import os
@@ -71,15 +71,22 @@ def replayed(request: pytest.FixtureRequest) -> Iterator[str]:
     process.wait()
 
 
-def test_an_export_stays_within_400_mb(local_aws: Any, group: Group, replayed: str) -> None:
+def test_an_export_and_a_restore_stay_within_400_mb(local_aws: Any, group: Group, replayed: str) -> None:
     make_bucket(local_aws)
     environment = os.environ | {
         "PYTHONPATH": str(PROJECT / "plugins"), "AWS_ENDPOINT_URL_DYNAMODB": replayed,
         "AWS_ENDPOINT_URL_APPLICATION_AUTO_SCALING": replayed,
     }  # fmt: skip
-    done = subprocess.run(
-        [sys.executable, "-m", "tablekeep", "export", "--table", "orders", "--to", ROOT, "--segments", "4", "--json"],
-        env=environment, capture_output=True, text=True, check=False, preexec_fn=group.enter,
-    )  # fmt: skip
-    assert done.returncode == 0, (done.returncode, done.stdout[-500:], done.stderr[-500:])
-    assert json.loads(done.stdout)["verified"] is True
+
+    def tablekeep(*arguments: str) -> Any:
+        command = [sys.executable, "-m", "tablekeep", *arguments, "--json"]
+        done = subprocess.run(
+            command, env=environment, capture_output=True, text=True, check=False, preexec_fn=group.enter
+        )
+        assert done.returncode == 0, (done.returncode, done.stdout[-500:], done.stderr[-500:])
+        return json.loads(done.stdout)
+
+    exported = tablekeep("export", "--table", "orders", "--to", ROOT, "--segments", "4")
+    assert exported["verified"] is True
+    restored = tablekeep("restore", exported["backup"], "--to-table", "orders-again")
+    assert restored["proved"] is True, "the replayed table has these items under any name"

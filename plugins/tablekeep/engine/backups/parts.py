@@ -22,7 +22,10 @@ ROW_GROUP_BYTES = 16 * 1024 * 1024
 """Canonical bytes of items after which a row group is written: the most that a segment in flight holds."""
 PART_BYTES = 128 * 1024 * 1024
 """Stored bytes after which a new part begins."""
-SPOOL_BYTES = 32 * 1024 * 1024
+PAGE_ROWS, PAGE_BYTES = 4096, 4 * 1024 * 1024
+"""Of items that are decoded at a time."""
+SPOOL_BYTES = 4 * 1024 * 1024
+"""Of a part in memory while it is read, several at a time in a restore; the rest waits on the disk."""
 _COMPRESSION, _LEVEL = "zstd", 1
 """Level 3 takes 8 % more CPU for 3 % less on S3 (benchmarks/export.py)."""
 
@@ -164,7 +167,7 @@ def _repeating(table: Any, layout: Layout) -> list[str]:
 
 
 def fetch_part(store: Store, manifest: Manifest, part: Part) -> IO[bytes]:
-    """The part's bytes in a temporary file (in memory up to 32 MiB), their size and SHA-256 checked, read twice if need be. The caller
+    """The part's bytes in a temporary file (in memory up to 4 MiB), their size and SHA-256 checked, read twice if need be. The caller
     closes it.
 
     :raises IntegrityError: when they differ from the manifest; NotFoundError when the part is missing.
@@ -208,12 +211,14 @@ def _read_part(store: Store, key: str, part: Part) -> tuple[IO[bytes], str]:
     return spool, "" if digest.hexdigest() == part.sha256 else "its SHA-256 differs from the manifest's"
 
 
-def part_batches(store: Store, manifest: Manifest, part: Part, *, rows: int = 4096) -> Iterator[tuple[Any, Layout]]:
-    """The part's record batches with the layout that the file itself tells, after the whole part was checked.
+def part_batches(store: Store, manifest: Manifest, part: Part) -> Iterator[tuple[Any, Layout]]:
+    """The part's record batches with the layout that the file itself tells, after the whole part was checked. A batch has at most
+    `PAGE_ROWS`, and of large items so many as have about `PAGE_BYTES`: decoding takes several times their bytes.
 
     :raises IntegrityError: for a damaged part, a part of another backup, or one whose columns differ from the manifest's.
     """
     what = f"reading the part {part.name}"
+    rows = max(1, min(PAGE_ROWS, PAGE_BYTES * part.rows // max(1, part.raw_bytes)))
     with fetch_part(store, manifest, part) as spool:
         try:
             file = pq.ParquetFile(spool)

@@ -43,8 +43,6 @@ from tablekeep.engine.items.hashing import key_hash
 from tablekeep.engine.items.layout import CHANGE, REST, Column, Layout
 from tablekeep.engine.progress import Progress
 
-BATCH_BYTES = 8 * 1024 * 1024
-"""Canonical bytes of the items that are converted at a time."""
 NAMED = 5_000
 """Misfits that are kept with their key's hash; beyond them they are counted only."""
 Item = dict[str, dict[str, Any]]
@@ -157,8 +155,7 @@ class Converter:
         :raises BadInputError: for a key that its column cannot hold. :raises IntegrityError: for a damaged part.
         """
         for part in opened.manifest.parts:
-            rows = max(16, min(4096, BATCH_BYTES * part.rows // max(1, part.raw_bytes)))
-            for batch, _ in part_batches(opened.store, opened.manifest, part, rows=rows):
+            for batch, _ in part_batches(opened.store, opened.manifest, part):
                 converted = self.convert(batch)
                 progress.advance(batch.num_rows)
                 if self.loadable:

@@ -26,6 +26,8 @@ from tablekeep.engine.errors import IntegrityError, TablekeepError, ThrottledErr
 from tablekeep.engine.progress import NoProgress, Progress
 
 T = TypeVar("T")
+FLYING_BYTES = 16 * 1024 * 1024
+"""Bytes of items in flight, beyond one request: each of them is in memory, and once more in its request's body."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +96,7 @@ class BatchWriter:
         self._halt, self._brake = Halt(clock), Brake(clock)
         self._causes = Causes(table, self._progress.note)
         self._lock = threading.Lock()
-        self._width, self._running = Width(in_flight), 0
+        self._width, self._running, self._flying = Width(in_flight), 0, 0
         self._free = threading.Condition(self._lock)
         self._pool = ThreadPoolExecutor(in_flight, thread_name_prefix="write")
         self._own = Lane()
@@ -231,11 +233,14 @@ class BatchWriter:
         """Sends a batch as soon as a request may be begun."""
         if self._guard is not None:
             self._guard()
-        width = self._width.now
+        width, size = self._width.now, sum(map(len, batch))
         with self._free:
-            while self._running >= width and self._failure is None:
+            while self._failure is None and (
+                self._running >= width or (self._running and self._flying + size > FLYING_BYTES)
+            ):
                 self._free.wait()
             self._running += 1
+            self._flying += size
             lane.running += 1
         if self._failure is not None:
             self._raise_failure()
@@ -259,6 +264,7 @@ class BatchWriter:
         raise type(failure)(failure.what, why, failure.todo)
 
     def _send(self, lane: Lane, batch: list[bytes], backoff: Backoff | None) -> None:
+        size = sum(map(len, batch))
         try:
             refused = self._attempt(lane, batch)
             if refused is not None:
@@ -272,6 +278,7 @@ class BatchWriter:
         finally:
             with self._free:
                 self._running -= 1
+                self._flying -= size
                 lane.running -= 1
                 self._free.notify()
 
