@@ -1,7 +1,8 @@
 """Prices, from one dated file that users can edit. Every estimate says from when they are."""
 
 import os
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,18 @@ from tablekeep.engine.errors import BadInputError
 
 FILE = Path(__file__).parents[1] / "prices.yaml"
 VARIABLE = "TABLEKEEP_PRICES"
+
+
+@dataclass(frozen=True)
+class RdsPrices:
+    """Of instances, by family (`db.r6g`) for the size `large`, an hour; of storage and snapshots, a GB and month."""
+
+    hour_large: Mapping[str, float] = field(default_factory=dict)
+    aurora_hour_large: Mapping[str, float] = field(default_factory=dict)
+    storage_gb_month: float = 0.115
+    iops_month: float = 0.10
+    snapshot_gb_month: float = 0.095
+    copy_gb: float = 0.02
 
 
 @dataclass(frozen=True)
@@ -27,6 +40,7 @@ class Prices:
     import_gb: float = 0.15
     restore_gb: float = 0.15
     bulk_put_gb: float | None = None
+    rds: RdsPrices = RdsPrices()
 
     def over_limit(self, usd: float, max_usd: float | None) -> str | None:
         """What to say when something costs more than a limit; None when it does not."""
@@ -52,12 +66,23 @@ def load_prices(file: Path | None = None) -> Prices:
             _price(document["s3"], "write_requests_thousand"), _later(document["dynamodb"], "import_gb"),
             _later(document["dynamodb"], "restore_gb"),
             _price(document["dynamodb"], "bulk_put_gb") if "bulk_put_gb" in document["dynamodb"] else None,
+            _rds(document.get("rds") or {}),
         )  # fmt: skip
     except OSError as error:
         raise BadInputError(what, f"the file cannot be read ({error.strerror})", f"correct {VARIABLE}") from None
     except (yaml.YAMLError, KeyError, TypeError, ValueError) as error:
         why = f"{error} is missing" if isinstance(error, KeyError) else str(error)
         raise BadInputError(what, why, f"begin with a copy of {FILE.name}") from None
+
+
+def _rds(group: dict[str, Any]) -> RdsPrices:
+    """Prices of RDS, which files of earlier versions lack."""
+    families = {
+        name: {one: _price(group[name], one) for one in group.get(name) or {}}
+        for name in ("hour_large", "aurora_hour_large")
+    }
+    others = ("storage_gb_month", "iops_month", "snapshot_gb_month", "copy_gb")
+    return RdsPrices(**families, **{name: _price(group, name) for name in others if name in group})
 
 
 def _later(group: dict[str, Any], name: str) -> float:

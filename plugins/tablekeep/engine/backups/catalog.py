@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from tablekeep.engine.backups.location import _BACKUP_ID, FORMAT_FOLDER, Shelf
+from tablekeep.engine.backups.location import _BACKUP_ID, FORMAT_FOLDER, RECORDS_ONLY, Shelf
 from tablekeep.engine.backups.manifest import Manifest
 from tablekeep.engine.backups.records import read_records
 from tablekeep.engine.backups.sets import open_set
@@ -34,6 +34,8 @@ def shelves(store: Store, bucket: str, root: str, *, name: str | None = None) ->
     for account in store.folders(top):
         for region in store.folders(f"{top}{account}/"):
             for service in store.folders(f"{top}{account}/{region}/"):
+                if service in RECORDS_ONLY:
+                    continue
                 for found in store.folders(f"{top}{account}/{region}/{service}/"):
                     if name is None or found == name:
                         yield Shelf(bucket, root, account, region, service, found)

@@ -12,6 +12,8 @@ FORMAT_FOLDER = "v1"
 MANIFEST = "manifest.json"
 RECORDS = "_records"
 STATE = "_state"
+RECORDS_ONLY = ("rds",)
+"""Services of which records lie under a root and no sets: instances, whose snapshots RDS keeps itself."""
 NATIVE = "_native"
 """Where in a set's folder DynamoDB's own export writes its files, until the set is published."""
 

@@ -13,7 +13,7 @@ from tablekeep.engine.backups.store import AlreadyExistsError, Store
 from tablekeep.engine.clock import Clock, utc_text
 from tablekeep.engine.errors import TransientError
 
-Kind = Literal["verify", "copy", "drill", "plan", "approval", "restore", "delete", "pin", "unpin"]
+Kind = Literal["verify", "copy", "drill", "plan", "approval", "restore", "delete", "pin", "unpin", "snapshot"]
 _FORMAT = "tablekeep-record"
 _MAX_BYTES = 16 * 1024 * 1024
 

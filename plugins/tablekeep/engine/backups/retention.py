@@ -104,6 +104,18 @@ _PERIODS: tuple[tuple[str, Callable[[datetime], object]], ...] = (
 )
 
 
+def by_periods(moments: Sequence[datetime], keep: Keep) -> list[list[str]]:
+    """For each moment, newest first, the rules by which it stays: it is the newest of one of the last days, weeks, months or years."""
+    why: list[list[str]] = [[] for _ in moments]
+    for name, period in _PERIODS:
+        chosen: dict[object, int] = {}
+        for number, moment in enumerate(moments):
+            chosen.setdefault(period(moment), number)
+        for number in list(chosen.values())[: getattr(keep, name)]:
+            why[number].append(name)
+    return why
+
+
 def judge_sets(
     sets: Sequence[Manifest], keep: Keep, *, verified: Iterable[str], pinned: Iterable[str], wrong: Iterable[str] = ()
 ) -> list[Verdict]:
@@ -116,15 +128,10 @@ def judge_sets(
     full = [one for one in sets if one.window is None]
     good = [one for one in full if one.backup_id not in wrong]
     fine = None
-    for name, period in _PERIODS:
-        chosen: dict[object, Manifest] = {}
-        for one in good:
-            chosen.setdefault(period(one.as_of), one)
-        kept = list(chosen.values())[: getattr(keep, name)]
-        for one in kept:
-            why[one.backup_id].append(name)
-        if name == "daily" and kept:
-            fine = kept[-1].as_of
+    for one, kept in zip(good, by_periods([one.as_of for one in good], keep), strict=True):
+        why[one.backup_id] += kept
+        if "daily" in kept:
+            fine = one.as_of
     for one in [one for one in good if one.backup_id in verified][: keep.minimum]:
         why[one.backup_id].append("minimum")
     for name in {one.backup_id for one in (*sets[:1], *full[:1])}:
