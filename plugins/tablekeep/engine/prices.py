@@ -77,12 +77,12 @@ def load_prices(file: Path | None = None) -> Prices:
 
 def _rds(group: dict[str, Any]) -> RdsPrices:
     """Prices of RDS, which files of earlier versions lack."""
-    families = {
-        name: {one: _price(group[name], one) for one in group.get(name) or {}}
+    large, aurora = (
+        {family: _price(group[name], family) for family in group.get(name) or {}}
         for name in ("hour_large", "aurora_hour_large")
-    }
+    )
     others = ("storage_gb_month", "iops_month", "snapshot_gb_month", "copy_gb")
-    return RdsPrices(**families, **{name: _price(group, name) for name in others if name in group})
+    return RdsPrices(large, aurora, *(_price({name: getattr(RdsPrices, name)} | group, name) for name in others))
 
 
 def _later(group: dict[str, Any], name: str) -> float:

@@ -80,7 +80,9 @@ class InstanceRestoreRequest:
         check_identifier(self.to, "the new instance")
         what = f"restoring {self.database} to {self.to}"
         if self.to.lower() == self.database.lower():
-            raise BadInputError(what, "a restore makes a new instance, and the source has that name", "give another name")
+            raise BadInputError(
+                what, "a restore makes a new instance, and the source has that name", "give another name"
+            )
         if sum((self.snapshot is not None, self.at is not None, self.latest)) > 1:
             raise BadInputError(what, "a snapshot and a time are named", "give one of them")
         if self.at is not None and self.at.tzinfo is None:
