@@ -4,7 +4,16 @@ from typing import Any
 
 import psycopg
 
+from tablekeep.engine.clients import SessionClients
+from tablekeep.engine.clock import SystemClock
+from tablekeep.engine.progress import NoProgress
+from tablekeep.engine.rds.instances.contents import Login
+from tablekeep.engine.rds.instances.service import PollingWait
+from tablekeep.engine.rds.instances.snapshots import Reading, SnapshotReport, take_snapshot
 from tests.servers import free_port
+
+BUCKET = "tablekeep-tests"
+ROOT = f"s3://{BUCKET}/rds"
 
 PASSWORD = "correct-horse"
 USER = "shop"
@@ -52,3 +61,29 @@ def make_snapshot(client: Any, name: str, of: str = "shop", **more: Any) -> dict
     client.create_db_snapshot(DBInstanceIdentifier=of, DBSnapshotIdentifier=name, **more)
     found: dict[str, Any] = client.describe_db_snapshots(DBSnapshotIdentifier=name)["DBSnapshots"][0]
     return found
+
+
+def clients(region: str = "us-east-1") -> SessionClients:
+    """As the command line makes them: the environment points to the stand-in."""
+    return SessionClients(region=region)
+
+
+def login(user: str = USER, password: str = PASSWORD, database: str = "shop") -> Login:
+    return Login.of({"user": user, "password": password, "dbname": database, "host": "elsewhere", "port": 1})
+
+
+def common(region: str = "us-east-1", run: str = "run-1") -> dict[str, Any]:
+    """What every use case takes; nothing waits between two questions."""
+    mine, clock = clients(region), SystemClock()
+    return {
+        "clients": mine, "clock": clock, "progress": NoProgress(), "actor": "test", "run": run,
+        "wait": PollingWait(mine, clock, NoProgress(), poll_seconds=0.01),
+    }  # fmt: skip
+
+
+def snapshot(
+    name: str = "tablekeep-shop-one", *, run: str = "run-1", reading: Reading | None = None, of: str = "shop"
+) -> SnapshotReport:
+    """A snapshot of ours, with a record of what was in it."""
+    chosen = reading or Reading(login(), marker="public.tablekeep_marker")
+    return take_snapshot(of, ROOT, name=name, reading=chosen, **common(run=run))

@@ -36,6 +36,7 @@ class Instances:
             "StartDBInstance": self._start,
             "StopDBInstance": self._stop,
             "AddRoleToDBInstance": self._add_role,
+            "DescribeDBInstanceAutomatedBackups": self._automated_backups,
             "RestoreDBInstanceFromDBSnapshot": self._restore,
             "RestoreDBInstanceToPointInTime": self._restore_to,
         }
@@ -289,6 +290,15 @@ class Instances:
         role = {"RoleArn": body["RoleArn"], "FeatureName": body["FeatureName"], "Status": "ACTIVE"}
         instance.document["AssociatedRoles"] = [*instance.document["AssociatedRoles"], role]
         return {}
+
+    def _automated_backups(self, body: Document, account: str, region: str) -> Document:
+        found = []
+        for instance in self._state.every("instance", account, region):
+            if instance.bases and body.get("DbiResourceId") in (None, instance.document["DbiResourceId"]):
+                newest = now() - timedelta(seconds=self._switches.rds_restore_lag_seconds)
+                window = {"EarliestTime": instance.bases[0][0], "LatestTime": newest}
+                found.append({"DBInstanceIdentifier": instance.id, "Status": "active", "RestoreWindow": window})
+        return {"DBInstanceAutomatedBackups": found}
 
     def _restored(
         self, body: Document, account: str, region: str, name: str, of: Document, tags: dict[str, str]

@@ -7,7 +7,7 @@ from importlib.resources import files
 from string import Template
 from typing import Any
 
-from tablekeep.engine.drills.report import fact_text
+from tablekeep.engine.words import fact_text
 
 WIDTH, HEIGHT = 720, 220
 

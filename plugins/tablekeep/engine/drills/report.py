@@ -1,6 +1,5 @@
 """What a drill found, as its record has it, and how it compares with the drills before."""
 
-import json
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -9,6 +8,7 @@ from tablekeep.engine.backups.location import Shelf
 from tablekeep.engine.backups.records import read_records
 from tablekeep.engine.backups.store import Store
 from tablekeep.engine.restore.plan import predict
+from tablekeep.engine.words import fact_text
 
 PHASES = ("find", "verify", "create", "stage", "load", "indexes", "proof", "settings")
 """In the order in which they follow each other; their sum is the time that a restore takes."""
@@ -80,15 +80,6 @@ class DrillReport:
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
-
-
-def fact_text(fact: Any) -> str:
-    """A setting for people: `yes`, `none`, or compact JSON."""
-    if fact is None or fact in ([], {}):
-        return "none"
-    if isinstance(fact, bool):
-        return "yes" if fact else "no"
-    return fact if isinstance(fact, str) else json.dumps(fact, ensure_ascii=False)
 
 
 def _seconds(seconds: float) -> str:

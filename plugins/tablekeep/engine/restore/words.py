@@ -4,6 +4,7 @@ from typing import Any
 
 from tablekeep.engine.progress import size_text
 from tablekeep.engine.restore.plan import RestorePlan
+from tablekeep.engine.words import about, markdown_table
 
 _MODES = {
     "new": "a new table",
@@ -29,7 +30,7 @@ def plan_lines(plan: RestorePlan) -> list[tuple[str, str]]:
             "cost",
             _cost(plan),
         ),
-        ("time", f"{'not known' if plan.seconds is None else duration(plan.seconds)}: {plan.seconds_from}"),
+        ("time", f"{'not known' if plan.seconds is None else about(plan.seconds)}: {plan.seconds_from}"),
     ]
     if plan.mode == "new":
         lines += [("index", _index(plan, name)) for name in plan.indexes] or [("indexes", "none")]
@@ -60,12 +61,7 @@ def _index(plan: RestorePlan, name: str) -> str:
 
 def plan_markdown(plan: RestorePlan) -> str:
     """The same as a table in Markdown."""
-    rows = "\n".join(f"| {name} | {_cell(text)} |" for name, text in plan_lines(plan))
-    return f"| | |\n|---|---|\n{rows}"
-
-
-def _cell(text: str) -> str:
-    return text.replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;").replace("\n", " ")
+    return markdown_table(plan_lines(plan))
 
 
 def _selected(plan: RestorePlan) -> str:
@@ -75,14 +71,6 @@ def _selected(plan: RestorePlan) -> str:
     told = [f"{keys['count']:,} listed keys"] if keys else []
     told += [plan.selection["key_prefix"]] if plan.selection["key_prefix"] else []
     return f": {' and '.join([*told, *plan.selection['where']])}"
-
-
-def duration(seconds: float) -> str:
-    """`1 h 5 min`, `12.3 s`."""
-    if seconds < 60:
-        return f"about {seconds:.1f} s"
-    minutes = round(seconds / 60)
-    return f"about {minutes} min" if minutes < 60 else f"about {minutes // 60} h {minutes % 60} min"
 
 
 def _cost(plan: RestorePlan) -> str:

@@ -74,7 +74,8 @@ class Login:
 def translated(error: psycopg.Error, what: str) -> TablekeepError:
     """The engine's error; a message that may quote a value is not told."""
     code, name = error.sqlstate or "", type(error).__name__
-    if not code or code[:2] in ("08", "40", "53", "55", "57"):
+    lost = not code and isinstance(error, psycopg.OperationalError | psycopg.InterfaceError)
+    if lost or code[:2] in ("08", "40", "53", "55", "57"):
         return TransientError(
             what, f"the connection or the server failed ({name} {code})".replace(" )", ")"), "try again"
         )
@@ -145,7 +146,7 @@ _TABLES = """
 """
 _SHAPES = {
     "columns": """
-        SELECT attrelid, string_agg(format('%I %s %s %s', attname, format_type(atttypid, atttypmod), attnotnull,
+        SELECT attrelid, string_agg(format('%%I %%s %%s %%s', attname, format_type(atttypid, atttypmod), attnotnull,
                                            pg_get_expr(d.adbin, d.adrelid)), chr(10) ORDER BY attnum)
           FROM pg_attribute a LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
          WHERE attnum > 0 AND NOT attisdropped AND attrelid = ANY(%s) GROUP BY 1""",

@@ -221,6 +221,11 @@ def modify_parameters(wanted: Facts, actual: Facts, family: str) -> dict[str, An
     return given
 
 
+def modified_names(wanted: Facts, family: str) -> tuple[str, ...]:
+    """Settings that a modification gives, as a restore does not take them."""
+    return tuple(sorted(one.name for one in BY_FAMILY[family] if one.modify and wanted.get(one.name) is not None))
+
+
 def differences(source: Facts, wanted: Facts, actual: Facts, told: Iterable[str] = ()) -> list[SettingDifference]:
     """Where an instance is not as it was to be, or not as its source is.
 
