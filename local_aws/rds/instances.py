@@ -311,6 +311,7 @@ class Instances:
         kept = ("Engine", "EngineVersion", "MasterUsername", "DBName", "AllocatedStorage", "DBInstanceClass", "LicenseModel",
                 "StorageEncrypted", "KmsKeyId", "BackupRetentionPeriod", "PreferredBackupWindow")  # fmt: skip
         document |= {member: of[member] for member in kept if of.get(member) is not None}
+        document["StorageEncrypted"] = bool(of.get("Encrypted", of.get("StorageEncrypted")))
         document["StorageType"] = "io1" if body.get("Iops") else "gp3"
         if body.get("Iops") is None and body.get("StorageType") in ("io1", "io2") and of.get("Iops"):
             document["Iops"] = of["Iops"]

@@ -29,7 +29,7 @@ def instance_hour(facts: Facts, prices: RdsPrices) -> Hourly:
     """
     name = str(facts.get("class") or "")
     family, _, size = name.rpartition(".")
-    aurora = str(facts.get("engine") or "aurora").startswith("aurora")
+    aurora = str(facts.get("engine") or "").startswith("aurora")
     table = prices.aurora_hour_large if aurora else prices.hour_large
     if family not in table or size not in SIZES:
         return Hourly(None, f"there is no price for the class {name}")

@@ -12,7 +12,7 @@ from tablekeep.engine.backups.location import Shelf
 from tablekeep.engine.backups.records import Kind, read_records
 from tablekeep.engine.backups.s3 import S3Store
 from tablekeep.engine.backups.store import Store
-from tablekeep.engine.clients import SessionClients, error_code, translate
+from tablekeep.engine.clients import DENIED, SessionClients, error_code, translate
 from tablekeep.engine.errors import BadInputError
 from tablekeep.engine.prices import Prices
 from tablekeep.engine.rds.instances.contents import ENGINES
@@ -286,17 +286,19 @@ def _check_groups(clients: SessionClients, wanted: Facts, what: str) -> None:
         if value is None or _everywhere(name, value):
             continue
         try:
-            call(**{parameter: value})
+            there = any(isinstance(one, list) and one for one in call(**{parameter: value}).values())
         except botocore.exceptions.ClientError as error:
-            if error_code(error) in ("AccessDenied", "AccessDeniedException"):
+            if error_code(error) in DENIED:
                 continue  # the restore itself will tell
-            if "NotFound" in error_code(error):
-                raise BadInputError(
-                    what, f"there is no {name} {value} in {clients.region}", "make it there, or name another"
-                ) from None
-            raise translate(error, what) from error
+            if "NotFound" not in error_code(error):
+                raise translate(error, what) from error
+            there = False
         except botocore.exceptions.BotoCoreError as error:
             raise translate(error, what) from error
+        if not there:
+            raise BadInputError(
+                what, f"there is no {name} {value} in {clients.region}", "make it there, or name another"
+            )
 
 
 def _cost(request: InstanceRestoreRequest, hourly: Hourly, prices: Prices, what: str) -> float | None:
