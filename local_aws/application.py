@@ -39,8 +39,8 @@ class Switches:
     dynamodb_export_polls: int = 0
     #: RDS: how often it says of what was begun (creating, copying, modifying, deleting) that it is in progress.
     rds_polls: int = 0
-    #: RDS: for so many seconds after it became available a restored instance answers slowly.
-    rds_lazy_seconds: int = 0
+    #: RDS: so many answers of a restored instance come late, by a tenth of a second each, as blocks that are read for the first time.
+    rds_lazy_answers: int = 0
     #: RDS: by how much the latest restorable time lags behind.
     rds_restore_lag_seconds: int = 0
     #: RDS: what ends badly from now on: `snapshot`, `copy` or `restore`; empty: nothing.

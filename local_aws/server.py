@@ -205,7 +205,7 @@ class LocalAws:
 def switch(endpoint: str, what: str, settings: dict[str, Any]) -> dict[str, Any]:
     """Set a switch of a running stand-in, also one in another process.
 
-    :param what: `s3` (`ignore_if_none_match`), `dynamodb` (`unprocessed_every`, `throttle_every`) or `rds` (`polls`, `lazy_seconds`);
+    :param what: `s3` (`ignore_if_none_match`), `dynamodb` (`unprocessed_every`, `throttle_every`) or `rds` (`polls`, `lazy_answers`);
         see `application.Switches`.
     :return: all switches as they now are.
     """

@@ -1,5 +1,6 @@
 """RDS instances that tests make: real PostgreSQL servers behind the stand-in's control plane."""
 
+import functools
 from typing import Any
 
 import psycopg
@@ -30,7 +31,7 @@ def make_instance(
     local_aws: Any, name: str = "shop", region: str | None = None, *, sql: str = ROWS, **more: Any
 ) -> Any:
     """An instance that is available, with two tables; gives boto3's client."""
-    client = local_aws.client("rds", region)
+    client = clients(region or "us-east-1").client("rds")
     given = {
         "Engine": "postgres", "DBInstanceClass": "db.m7g.large", "AllocatedStorage": 20, "MasterUsername": USER,
         "MasterUserPassword": PASSWORD, "DBName": "shop", "Port": free_port(), "BackupRetentionPeriod": 0,
@@ -63,8 +64,9 @@ def make_snapshot(client: Any, name: str, of: str = "shop", **more: Any) -> dict
     return found
 
 
+@functools.cache
 def clients(region: str = "us-east-1") -> SessionClients:
-    """As the command line makes them: the environment points to the stand-in."""
+    """As the command line makes them: the environment points to the stand-in. Kept, for making a client of RDS takes a while."""
     return SessionClients(region=region)
 
 

@@ -150,7 +150,11 @@ class Clusters:
                 "InvalidParameterCombination",
                 "Cannot delete protected Cluster, please disable deletion protection and try again.",
             )
-        if cluster.document["DBClusterMembers"]:
+        members = (
+            self._state.find("instance", account, region, one["DBInstanceIdentifier"])
+            for one in cluster.document["DBClusterMembers"]
+        )
+        if any(one.status != "deleting" for one in members if one is not None):
             raise ServiceError(
                 "InvalidDBClusterStateFault",
                 "Cluster cannot be deleted, it still contains DB instances in non-deleting state.",
@@ -191,7 +195,7 @@ class Clusters:
         of = snapshot.document | snapshot.of
         cluster = self._new(account, region, body, body["Engine"], self._kept(of))
         cluster.port = body.get("Port") or of.get("Port") or None
-        cluster.slow = float(self._switches.rds_lazy_seconds)
+        cluster.late = self._switches.rds_lazy_answers
         if snapshot.path is not None:
             cluster.server = self._servers.restore(snapshot.path)
         return self._finish(cluster)

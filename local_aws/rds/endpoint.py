@@ -7,30 +7,27 @@ import socket
 import sys
 import threading
 import time
+from collections.abc import Callable
 
 ADDRESSES = 250
 PIECE = 1 << 16
+LATE_SECONDS = 0.1
 
 
 class Endpoint:
     """Hands connections on to a server on 127.0.0.1.
 
     :param port: that is wanted; any free one when None.
-    :param target: the server's port. :param slow: for so many seconds after `wake` every answer waits for a tenth of it.
+    :param target: gives the server's port: another one after it was started anew.
+    :param late: so many answers come late, by `LATE_SECONDS` each.
     """
 
-    def __init__(self, port: int | None, target: int, slow: float = 0.0) -> None:
-        self._target, self._slow = target, slow
-        self._until = float("inf") if slow else 0.0
+    def __init__(self, port: int | None, target: Callable[[], int], late: int = 0) -> None:
+        self._target, self._late = target, late
         self._listener = _listen(port)
         self.address, self.port = self._listener.getsockname()[:2]
         self._open: set[socket.socket] = set()
         threading.Thread(target=self._accept, name="rds-endpoint", daemon=True).start()
-
-    def wake(self) -> None:
-        """The instance says that it is available: from now on it becomes fast."""
-        if self._until == float("inf"):
-            self._until = time.monotonic() + self._slow
 
     def close(self) -> None:
         """Takes no connection any more, and ends those that are there."""
@@ -46,10 +43,14 @@ class Endpoint:
         while True:
             try:
                 client, _ = self._listener.accept()
-                server = socket.create_connection(("127.0.0.1", self._target), timeout=10)
             except OSError:
                 if self._listener.fileno() < 0:
                     return
+                continue
+            try:
+                server = socket.create_connection(("127.0.0.1", self._target()), timeout=10)
+            except OSError:
+                client.close()
                 continue
             server.settimeout(None)
             for one in (client, server):
@@ -61,8 +62,9 @@ class Endpoint:
     def _pump(self, source: socket.socket, sink: socket.socket, answers: bool) -> None:
         try:
             while piece := source.recv(PIECE):
-                if answers and time.monotonic() < self._until:
-                    time.sleep(self._slow / 10)
+                if answers and self._late > 0:
+                    self._late -= 1
+                    time.sleep(LATE_SECONDS)
                 sink.sendall(piece)
         except OSError:
             pass

@@ -164,6 +164,7 @@ class Instances:
     def keep_base(self, database: Database) -> None:
         """A first automated backup, where they are on."""
         if database.server is not None and database.document.get("BackupRetentionPeriod") and not database.bases:
+            database.server.keep_log()
             database.bases.append((now(), self._servers.snapshot(database.server)))
 
     def _describe(self, body: Document, account: str, region: str) -> Document:
@@ -186,8 +187,6 @@ class Instances:
                 if name:
                     raise missing("instance", name)
                 continue
-            if instance.status == "available" and instance.endpoint is not None:
-                instance.endpoint.wake()
             left.append(self.described(instance))
         shown, marker = page(left, body)
         return {"DBInstances": shown, "Marker": marker}
@@ -319,7 +318,7 @@ class Instances:
         rules.check(body, document)
         self._place(instance, {"OptionGroupName": of.get("OptionGroupName")} | body, engine)
         instance.port = body.get("Port") or of.get("Port")
-        instance.slow = float(self._switches.rds_lazy_seconds)
+        instance.late = self._switches.rds_lazy_answers
         if not instance.tags:
             instance.tags = dict(tags)
         return instance

@@ -22,7 +22,6 @@ SETTINGS = {
     "max_wal_senders": "4",
     "max_connections": "40",
     "shared_buffers": "16MB",
-    "archive_mode": "on",
 }
 TEMPLATE = "template"
 LONGEST = 60.0
@@ -30,19 +29,28 @@ LONGEST = 60.0
 
 
 class Server:
-    """One database server. Its write-ahead log is kept, so that a copy can be brought to any time after it was made.
+    """One database server. When its write-ahead log is kept, a copy can be brought to any time after it was made.
 
-    :ivar folder: holds `data` and `wal`. :ivar started: whether it takes connections.
+    :ivar folder: holds `data`, and `wal` when it is kept. :ivar started: whether it takes connections.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        wal = folder / "wal"
-        settings = SETTINGS | {"archive_command": f"cp %p {wal}/%f.part && mv {wal}/%f.part {wal}/%f"}
-        self._postgres = EmbeddedPostgres(
-            folder / "data", user=SUPERUSER, settings=settings, initdb=("--wal-segsize=1",)
-        )
+        self._postgres = self._made({})
+
+    def _made(self, settings: dict[str, str]) -> EmbeddedPostgres:
+        return EmbeddedPostgres(self.folder / "data", user=SUPERUSER, settings=SETTINGS | settings)
+
+    def keep_log(self) -> None:
+        """From now on; it is started anew for that."""
+        wal = self.folder / "wal"
+        if wal.exists():
+            return
         own(wal)
+        self.stop()
+        command = f"cp %p {wal}/%f.part && mv {wal}/%f.part {wal}/%f"
+        self._postgres = self._made({"archive_mode": "on", "archive_command": command})
+        self.start()
 
     @property
     def started(self) -> bool:
@@ -78,7 +86,10 @@ class Server:
             self.set_password(user, password)
             connection.execute(sql.SQL("GRANT pg_read_all_stats, pg_signal_backend TO {}").format(sql.Identifier(user)))
         if database and database != "postgres":
-            self._postgres.create_database(database)
+            with (
+                self._postgres.connect() as connection
+            ):  # by the files, else the log grows by all that is in the template
+                connection.execute(sql.SQL("CREATE DATABASE {} STRATEGY FILE_COPY").format(sql.Identifier(database)))
         with self._postgres.connect(database or "postgres") as connection:
             connection.execute(
                 sql.SQL("ALTER DATABASE {} OWNER TO {}").format(

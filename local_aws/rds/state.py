@@ -89,20 +89,21 @@ class Database(Resource):
     """An instance or a cluster, with its server.
 
     :ivar server: None for an engine that nothing stands in for. :ivar bases: copies from which its past can be reached, oldest first.
-    :ivar slow: how slow the server is at first, see `Endpoint`. :ivar port: that was asked for.
+    :ivar late: how many answers come late, see `Endpoint`. :ivar port: that was asked for.
     """
 
     server: Server | None = None
     endpoint: Endpoint | None = None
     bases: list[tuple[datetime, Path]] = field(default_factory=list)
-    slow: float = 0.0
+    late: int = 0
     port: int | None = None
     cluster: str | None = None
 
     def open(self) -> None:
         """Makes it reachable."""
         if self.server is not None and self.endpoint is None:
-            self.endpoint = Endpoint(self.port, self.server.port, self.slow)
+            server = self.server
+            self.endpoint = Endpoint(self.port, lambda: server.port, self.late)
 
     def close(self) -> None:
         if self.endpoint is not None:

@@ -1,8 +1,9 @@
 """A team's own checks of a drilled backup: SQL over its Parquet parts, or a Python function."""
 
+import functools
 import importlib
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -63,14 +64,14 @@ def _function(path: str, what: str) -> Any:
 
 def run_checks(checks: Sequence[Check], opened: BackupSet, client: Any, table: str) -> list[CheckResult]:
     """All checks; one that raises has failed."""
-    results = []
+    results: list[CheckResult] = []
     sql = [check for check in checks if check.sql is not None]
     if sql:
         with _view(opened) as connection:
-            results += [_ask(check, connection) for check in sql]
-    for check in checks:
-        if check.python is not None:
-            results.append(_call(check, client, table))
+            results.extend(
+                ask(check.name, functools.partial(_rows, connection, str(check.sql)), _duckdb_why) for check in sql
+            )
+    results.extend(_call(check, client, table) for check in checks if check.python is not None)
     return results
 
 
@@ -94,19 +95,33 @@ def _view(opened: BackupSet) -> Iterator[Any]:
         yield connection
 
 
-def _ask(check: Check, connection: Any) -> CheckResult:
+def ask(name: str, query: Callable[[], Sequence[Sequence[Any]]], why: Callable[[Exception], str]) -> CheckResult:
+    """The verdict of a query: one row with one value, which is true.
+
+    :param why: the reason of an error in words that quote no value.
+    """
     try:
-        rows = connection.execute(check.sql).fetchall()
+        rows = query()
     except Exception as error:
-        return CheckResult(
-            check.name, False, f"the query failed ({type(error).__name__}): {str(error).splitlines()[0][:300]}"
-        )
+        return CheckResult(name, False, f"the query failed ({type(error).__name__}){why(error)}")
     if len(rows) != 1 or len(rows[0]) != 1:
-        return CheckResult(check.name, False, "the query did not give one row with one value")
+        return CheckResult(name, False, "the query did not give one row with one value")
     answer = rows[0][0]
     # a value of another type may be an item's: only its type is told
     told = {False: "false", None: "null"}[answer] if answer is False or answer is None else type(answer).__name__
-    return CheckResult(check.name, answer is True, "" if answer is True else f"it gave {told}, not true")
+    return CheckResult(name, answer is True, "" if answer is True else f"it gave {told}, not true")
+
+
+def _rows(connection: Any, sql: str) -> Sequence[Sequence[Any]]:
+    rows: Sequence[Sequence[Any]] = connection.execute(sql).fetchall()
+    return rows
+
+
+def _duckdb_why(error: Exception) -> str:
+    """Of an error about the SQL itself; one about data may quote a value."""
+    duckdb = importlib.import_module("duckdb")
+    of_sql = (duckdb.ParserException, duckdb.BinderException, duckdb.CatalogException, duckdb.PermissionException)
+    return f": {str(error).splitlines()[0][:300]}" if isinstance(error, of_sql) else ""
 
 
 def _call(check: Check, client: Any, table: str) -> CheckResult:

@@ -1,6 +1,6 @@
 """What a drill found, as its record has it, and how it compares with the drills before."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -91,25 +91,34 @@ def judge(report: DrillReport, objectives: Objectives) -> None:
     """Adds what was missed to the problems, and says whether the drill passed."""
     whole = report.predicted_seconds if report.selection else report.rto_seconds
     kind = "predicted for all items" if report.selection else "measured"
-    for name, limit, actual, how in (
-        ("RTO", objectives.rto_seconds, whole, kind), ("RPO", objectives.rpo_seconds, report.rpo_seconds, "at the drill's start")
-    ):  # fmt: skip
-        if limit is not None and actual > limit:
-            report.problems.append(f"{name} missed: {_seconds(actual)} {how}, the objective is {_seconds(limit)}")
-    for one in report.settings:
-        if not one["told"]:
-            report.problems.append(
-                f"setting {one['name']} differs: {fact_text(one['actual'])} instead of {fact_text(one['expected'])}"
-            )
-    for one in report.checks:
-        if not one["passed"]:
-            report.problems.append(f"check {one['name']} failed: {one['why']}")
+    report.problems += missed(objectives, whole, kind, report.rpo_seconds)
+    report.problems += broken(report.settings, report.checks)
     if report.restore_job:  # the table is AWS Backup's
         report.passed = report.proved and not report.problems
         return
     if not report.torn_down and not any(report.scratch_table in one for one in report.problems):
         report.problems.append(f"the scratch table {report.scratch_table} is left")
     report.passed = report.proved and report.torn_down and not report.problems
+
+
+def missed(objectives: Objectives, rto_seconds: float, how: str, rpo_seconds: float) -> list[str]:
+    """Objectives that were missed, in words. :param how: the time to restore was `measured` or predicted."""
+    return [
+        f"{name} missed: {_seconds(actual)} {words}, the objective is {_seconds(limit)}"
+        for name, limit, actual, words in (
+            ("RTO", objectives.rto_seconds, rto_seconds, how),
+            ("RPO", objectives.rpo_seconds, rpo_seconds, "at the drill's start"),
+        )
+        if limit is not None and actual > limit
+    ]
+
+
+def broken(settings: Sequence[Mapping[str, Any]], checks: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Settings that differ though nothing announced it, and checks that failed, in words."""
+    return [
+        f"setting {one['name']} differs: {fact_text(one['actual'])} instead of {fact_text(one['expected'])}"
+        for one in settings if not one["told"]
+    ] + [f"check {one['name']} failed: {one['why']}" for one in checks if not one["passed"]]  # fmt: skip
 
 
 def predicted(phases: dict[str, float], items: int, all_items: int) -> float:
@@ -130,7 +139,7 @@ def _brief(records: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
             {
                 "at": record["at"], "passed": result["passed"], "proved": result["proved"], "rto_seconds": result["rto_seconds"],
                 "rpo_seconds": result["rpo_seconds"], "items": result["items"], "sample": bool(result.get("selection")),
-                "objective": result["objectives"].get("rto_seconds"),
+                "objective": result["objectives"].get("rto_seconds"), "unit": result.get("unit", "items"),
             }
         )  # fmt: skip
     return found

@@ -18,7 +18,7 @@ from tablekeep.engine.prices import Prices
 from tablekeep.engine.rds.instances.contents import ENGINES
 from tablekeep.engine.rds.instances.costs import Hourly, instance_hour, together
 from tablekeep.engine.rds.instances.created import PLAN_TAG
-from tablekeep.engine.rds.instances.request import InstanceRestoreRequest
+from tablekeep.engine.rds.instances.request import SCRATCH, InstanceRestoreRequest
 from tablekeep.engine.rds.instances.service import API, Family, describe, tags_of
 from tablekeep.engine.rds.instances.settings import (
     Facts,
@@ -126,10 +126,12 @@ def plan_instance_restore(
     clients: SessionClients,
     record_clients: SessionClients | None = None,
     prices: Prices,
+    begun: InstanceRestorePlan | None = None,
 ) -> PreparedInstance:
     """Looks, and changes nothing.
 
     :param clients: of the account and Region to which is restored. :param record_clients: for the bucket with the records.
+    :param begun: the plan with which an earlier try of the same run has begun: it goes on with that one, whatever has changed since.
     :raises BadInputError: when the restore may not be done as asked, or costs more than `request.max_usd`.
     """
     request.check()
@@ -187,6 +189,7 @@ def plan_instance_restore(
         seconds_from=seconds_from,
         notes=(*origin.notes, *_notes(origin, left_out)),
     ).sealed()
+    plan = begun or plan
     return PreparedInstance(plan, origin, source, members, store, shelf, _resumed(clients, plan, what))
 
 
@@ -217,7 +220,8 @@ def _wanted(
             "encrypted": bool(snapshot.get("Encrypted", snapshot.get("StorageEncrypted"))),
             "key": snapshot.get("KmsKeyId"),
         }
-    return wanted | {name: one for name, one in placed.items() if name in source}
+    wanted |= {name: one for name, one in placed.items() if name in source}
+    return wanted | (SCRATCH[origin.family] if request.scratch else {})
 
 
 def _everywhere(name: str, value: Any) -> bool:

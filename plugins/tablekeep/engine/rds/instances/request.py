@@ -16,6 +16,14 @@ SKIPPABLE = (
 """Settings that a request may leave out; the others decide whether the instance can be used at all."""
 
 
+_PLAIN = {"deletion protection": False, "copy tags to snapshots": False, "log exports": []}
+SCRATCH: dict[str, dict[str, Any]] = {
+    "instance": {"backup retention": 0, "Multi-AZ": False, **_PLAIN},
+    "cluster": {"backup retention": 1, **_PLAIN},
+}
+"""What a scratch instance is given instead of the source's: automated backups would outlive it, a second zone doubles its price."""
+
+
 @dataclass(frozen=True)
 class Placement:
     """What is given otherwise than the source has it; must be given where it belongs to another Region.
@@ -53,6 +61,7 @@ class InstanceRestoreRequest:
     :ivar snapshot: by name, in the Region of the clients; else the newest one of ours there.
     :ivar at: instead a point in time; :ivar latest: instead the latest one.
     :ivar skip: settings that are left out. :ivar writer_only: of a cluster one instance only.
+    :ivar scratch: it lives for a drill: no backups, one zone, nothing that keeps it from being deleted.
     :ivar max_usd: what the new instance may cost in its first `hours`.
     """
 
@@ -66,6 +75,7 @@ class InstanceRestoreRequest:
     placement: Placement = field(default_factory=Placement)
     skip: tuple[str, ...] = ()
     writer_only: bool = False
+    scratch: bool = False
     patterns_refused: Sequence[str] = ()
     accounts: Sequence[str] = ()
     max_usd: float | None = None
