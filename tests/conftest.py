@@ -11,7 +11,7 @@ import botocore.session
 import pytest
 from hypothesis import HealthCheck, settings
 
-pytest_plugins = ["local_aws.fixtures", "tests.dynamodb_local", "tests.servers", "tests.past"]
+pytest_plugins = ["local_aws.fixtures", "tests.dynamodb_local", "tests.servers", "tests.past", "tests.rds"]
 
 settings.register_profile("default", deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("ci", deadline=None, max_examples=200, suppress_health_check=[HealthCheck.too_slow])

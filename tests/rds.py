@@ -1,23 +1,29 @@
 """RDS instances that tests make: real PostgreSQL servers behind the stand-in's control plane."""
 
 import functools
+from collections.abc import Iterator
 from typing import Any
 
 import psycopg
+import pytest
 
+from local_aws.server import switch
+from tablekeep.engine.backups.s3 import S3Store
 from tablekeep.engine.clients import SessionClients
 from tablekeep.engine.clock import SystemClock
 from tablekeep.engine.progress import NoProgress
 from tablekeep.engine.rds.instances.contents import Login
 from tablekeep.engine.rds.instances.service import PollingWait
-from tablekeep.engine.rds.instances.snapshots import Reading, SnapshotReport, take_snapshot
+from tablekeep.engine.rds.instances.snapshots import Reading, SnapshotReport, shelf_of, take_snapshot
 from tests.servers import free_port
+from tests.tables import make_bucket
 
 BUCKET = "tablekeep-tests"
 ROOT = f"s3://{BUCKET}/rds"
 
 PASSWORD = "correct-horse"
 USER = "shop"
+ROLE = "arn:aws:iam::123456789012:role/monitoring"
 ROWS = """
     CREATE TABLE customers (id int PRIMARY KEY, name text NOT NULL, since timestamptz NOT NULL);
     INSERT INTO customers SELECT n, 'customer ' || n, timestamptz '2026-01-01' + n * interval '1 hour' FROM generate_series(1, 200) n;
@@ -42,6 +48,59 @@ def make_instance(
         with connect(client, name) as connection:
             connection.execute(sql.encode())
     return client
+
+
+def groups(local_aws: Any, region: str | None = None) -> str:
+    """A parameter group `tuned`, a subnet group `private`, and a security group, whose id is given."""
+    ec2, client = local_aws.client("ec2", region), clients(region or "us-east-1").client("rds")
+    vpc = ec2.describe_vpcs()["Vpcs"][0]["VpcId"]
+    subnets = [one["SubnetId"] for one in ec2.describe_subnets()["Subnets"][:2]]
+    group: str = ec2.create_security_group(GroupName="db", Description="d", VpcId=vpc)["GroupId"]
+    client.create_db_subnet_group(DBSubnetGroupName="private", DBSubnetGroupDescription="d", SubnetIds=subnets)
+    client.create_db_parameter_group(DBParameterGroupName="tuned", DBParameterGroupFamily="postgres18", Description="d")
+    return group
+
+
+def make_odd_shop(local_aws: Any, **more: Any) -> Any:
+    """The instance `shop`, on which nothing is as a restore would have it by default."""
+    make_bucket(local_aws, BUCKET)
+    given: dict[str, Any] = {
+        "DBParameterGroupName": "tuned", "VpcSecurityGroupIds": [groups(local_aws)], "DBSubnetGroupName": "private", "MultiAZ": True,
+        "DeletionProtection": True, "StorageType": "gp2", "AllocatedStorage": 100, "PubliclyAccessible": False, "CopyTagsToSnapshot": True,
+        "Tags": [{"Key": "team", "Value": "shop"}], "EnableIAMDatabaseAuthentication": True, "AutoMinorVersionUpgrade": False,
+        "EnableCloudwatchLogsExports": ["postgresql", "upgrade"], "PreferredBackupWindow": "01:00-01:30", "MaxAllocatedStorage": 500,
+        "PreferredMaintenanceWindow": "mon:03:00-mon:03:30", "MonitoringInterval": 60, "MonitoringRoleArn": ROLE,
+        "EnablePerformanceInsights": True, "PerformanceInsightsRetentionPeriod": 7, "CACertificateIdentifier": "rds-ca-ecc384-g1",
+        "EngineLifecycleSupport": "open-source-rds-extended-support-disabled", "BackupRetentionPeriod": 0,
+    }  # fmt: skip
+    return make_instance(local_aws, **(given | more))
+
+
+@pytest.fixture(scope="module")
+def shared_shop(local_aws_server: Any) -> Any:
+    """`make_odd_shop` and a snapshot of it, once for a file: making them takes most of a test's time. Tests take `shop`."""
+    local_aws_server.use_postgres(None)
+    local_aws_server.reset()
+    client = make_odd_shop(local_aws_server)
+    snapshot()
+    return client
+
+
+@pytest.fixture
+def shop(shared_shop: Any, local_aws_server: Any) -> Iterator[Any]:
+    """boto3's client for `shared_shop`, as it was: what a test leaves is removed. Not to be changed, and not together with `local_aws`."""
+    yield shared_shop
+    switch(local_aws_server.endpoint, "rds", {"polls": 0, "lazy_answers": 0, "fail": ""})
+    for one in shared_shop.describe_db_instances()["DBInstances"]:
+        if one["DBInstanceIdentifier"] != "shop":
+            name = {"DBInstanceIdentifier": one["DBInstanceIdentifier"]}
+            shared_shop.modify_db_instance(**name, DeletionProtection=False, ApplyImmediately=True)
+            shared_shop.delete_db_instance(**name, SkipFinalSnapshot=True)
+    shared_shop.describe_db_instances()
+    store, prefix = S3Store(clients(), BUCKET), shelf_of(ROOT, clients().account(), "us-east-1", "shop").prefix
+    for folder in ("_drills/", "_records/drill/", "_records/restore/"):
+        for info in list(store.list(f"{prefix}/{folder}")):
+            store.delete(info.key)
 
 
 def describe(client: Any, name: str) -> dict[str, Any]:

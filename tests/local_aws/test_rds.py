@@ -171,7 +171,7 @@ def test_a_copy_to_another_region_is_asked_for_there_by_arn_and_with_a_key(local
 
 
 def test_copies_wait_for_each_other_are_limited_and_need_their_source(local_aws: Any) -> None:
-    here, there = make_instance(local_aws, sql=""), local_aws.client("rds", "eu-west-1")
+    here, there = make_instance(local_aws, Engine="mysql", sql=""), local_aws.client("rds", "eu-west-1")
     arn = make_snapshot(here, "one")["DBSnapshotArn"]
     switch(local_aws.endpoint, "rds", {"polls": 3})
     for number in range(20):
