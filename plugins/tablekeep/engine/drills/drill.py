@@ -16,6 +16,7 @@ from tablekeep.engine.drills.report import DrillReport, judge, predicted
 from tablekeep.engine.drills.request import DrillRequest
 from tablekeep.engine.drills.restore_test import validate_restore
 from tablekeep.engine.drills.scratch import scratch_name, sweep, tear_down
+from tablekeep.engine.drills.table_page import drill_page
 from tablekeep.engine.errors import IntegrityError, TablekeepError
 from tablekeep.engine.names import check_table_name, parse_s3
 from tablekeep.engine.prices import Prices, load_prices
@@ -118,7 +119,9 @@ class _Drill:
             report.torn_down = self._tear_down(report)
         judge(report, request.objectives)
         report.seconds = round(clock.monotonic() - began, 3)
-        keep_report(self._store, shelf, report, manifest.backup_id, actor=self._actor, run=self._run, clock=clock)
+        keep_report(
+            self._store, shelf, report, drill_page, manifest.backup_id, actor=self._actor, run=self._run, clock=clock
+        )
         return report
 
     def _choose(self, shelf: Shelf) -> tuple[Chosen, KeptBackup | None]:

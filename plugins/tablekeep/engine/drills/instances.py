@@ -10,7 +10,6 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from tablekeep.engine.backups.location import Shelf
-from tablekeep.engine.backups.records import write_record
 from tablekeep.engine.backups.s3 import S3Store
 from tablekeep.engine.backups.store import AlreadyExistsError
 from tablekeep.engine.checkpoints import Checkpoint
@@ -23,7 +22,8 @@ from tablekeep.engine.drills.instance_page import instance_drill_page
 from tablekeep.engine.drills.instance_report import PHASES, InstanceDrillReport, judge
 from tablekeep.engine.drills.instance_scratch import FAMILIES, scratch_instance, sweep_instances, tear_down_instance
 from tablekeep.engine.drills.marks import LIVES, run_part, scratch_tags
-from tablekeep.engine.drills.report import Objectives, history
+from tablekeep.engine.drills.record import keep_report
+from tablekeep.engine.drills.report import Objectives
 from tablekeep.engine.errors import BadInputError, TablekeepError, TransientError
 from tablekeep.engine.prices import Prices, load_prices
 from tablekeep.engine.progress import Progress
@@ -328,14 +328,8 @@ class _Drill:
             report.usd = round(hourly * max((ended - parse_utc(report.started)).total_seconds(), 600.0) / 3600, 4)
 
     def _keep(self, report: InstanceDrillReport) -> None:
-        """The page first, so that the record can name it."""
-        name = f"{self._shelf.prefix}/_records/drill/{self._clock.now():%Y%m%dT%H%M%S%fZ}-{self._clock.token(4)}.html"
-        report.page = f"s3://{self._shelf.bucket}/{name}"
-        before = history(self._store, self._shelf)
-        self._store.put(name, instance_drill_page(report, before).encode(), if_absent=True)
-        write_record(
-            self._store, self._shelf, "drill", report.as_dict(), backup_id=report.snapshot, actor=self._actor, run=self._run,
-            clock=self._clock,
+        keep_report(
+            self._store, self._shelf, report, instance_drill_page, report.snapshot, actor=self._actor, run=self._run, clock=self._clock,
         )  # fmt: skip
         self._known = {"finished": True}
         self._state.save(self._known)

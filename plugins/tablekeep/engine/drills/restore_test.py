@@ -21,6 +21,7 @@ from tablekeep.engine.drills.checks import run_checks
 from tablekeep.engine.drills.record import keep_report
 from tablekeep.engine.drills.report import DrillReport, judge, predicted
 from tablekeep.engine.drills.request import DrillRequest
+from tablekeep.engine.drills.table_page import drill_page
 from tablekeep.engine.dynamodb.profile import compare_settings
 from tablekeep.engine.dynamodb.reapply import SKIPPABLE, NotRestored, plan_settings
 from tablekeep.engine.dynamodb.settings import TableSettings, read_settings
@@ -125,7 +126,7 @@ def validate_restore(
     _post(report, vaults, job, status, f"tablekeep: {message}"[:MESSAGE], progress)
     judge(report, request.objectives)
     report.seconds = round(clock.monotonic() - began, 3)
-    keep_report(store, shelf, report, manifest.backup_id, actor=actor, run=run, clock=clock)
+    keep_report(store, shelf, report, drill_page, manifest.backup_id, actor=actor, run=run, clock=clock)
     return report
 
 
