@@ -9,13 +9,17 @@ import shutil
 import subprocess
 import sys
 import sysconfig
+import tempfile
+import zipfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
 STAMP = VENV / "tablekeep-setup"
 LOWEST, HIGHEST = (3, 11), (3, 13)
-INPUTS = ("requirements/lock.txt", "requirements/data.txt", "pyproject.toml")
+INPUTS = ("requirements/lock.txt", "requirements/data.txt", "requirements/models.txt", "pyproject.toml")
+MODELS = VENV / "models"
+"""Models of AWS's APIs that are newer than the installed botocore's: tests read them."""
 
 
 def fail(text: str) -> None:
@@ -65,12 +69,17 @@ def fingerprint(interpreter: str) -> str:
 
 
 def install(text: str, *arguments: str, expected: int = 0) -> None:
+    """Installs into .venv."""
+    pip(text, "install", *arguments, expected=expected)
+
+
+def pip(text: str, verb: str, *arguments: str, expected: int = 0) -> None:
     """Runs pip and shows how far it is; its last lines when it fails."""
     command = [
         str(VENV / "bin" / "python"),
         "-m",
         "pip",
-        "install",
+        verb,
         "--disable-pip-version-check",
         "--no-input",
         *arguments,
@@ -95,6 +104,18 @@ def install(text: str, *arguments: str, expected: int = 0) -> None:
     if process.returncode:
         tail = "".join(log.read_text().splitlines(keepends=True)[-8:])
         fail(f"{text} failed; is the network there? The last lines of {log.relative_to(ROOT)}:\n{tail}")
+
+
+def unpack_models(requirements: str) -> None:
+    """Of a pinned wheel the model of DynamoDB alone."""
+    shutil.rmtree(MODELS, ignore_errors=True)
+    with tempfile.TemporaryDirectory(dir=VENV) as folder:
+        pip("models", "download", "--no-deps", "--require-hashes", "-r", requirements, "-d", folder)
+        for wheel in Path(folder).glob("*.whl"):
+            with zipfile.ZipFile(wheel) as archive:
+                archive.extractall(
+                    MODELS, [one for one in archive.namelist() if one.startswith("botocore/data/dynamodb/")]
+                )
 
 
 def main() -> None:
@@ -131,6 +152,7 @@ def main() -> None:
     print(f"setup: installing {count} pinned packages (one to three minutes)", flush=True)
     install("packages", "--no-deps", "--require-hashes", "-r", INPUTS[0], expected=count)
     install("data", "--no-deps", "--require-hashes", "-r", INPUTS[1])
+    unpack_models(INPUTS[2])
     install("tablekeep", "--no-deps", "--no-build-isolation", "-e", ".")
     STAMP.write_text(wanted)
     print("setup: done; the command line is .venv/bin/tablekeep", flush=True)

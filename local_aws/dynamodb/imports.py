@@ -86,23 +86,13 @@ class Imports:
                     if ends and counts["ProcessedItemCount"] >= ends:
                         return counts | failed("S3AccessDenied", "An object could not be read any more")
                     counts["ProcessedItemCount"] += 1
-                    counts["ImportedItemCount" if self.take(rules, line, counts) else "ErrorCount"] += 1
+                    taken = take(self._switches, rules, line, counts["ProcessedItemCount"], self._now())
+                    counts["ImportedItemCount" if taken else "ErrorCount"] += 1
         except S3ClientError:
             return counts | failed("S3NoSuchBucket", "The bucket does not exist")
         if counts["ErrorCount"]:
             return counts | failed("ItemValidationError", "Some items were refused")
         return counts | {"ImportStatus": "COMPLETED"}
-
-    def take(self, rules: TableRules, line: bytes, counts: dict[str, int]) -> bool:
-        """Puts one line's item; False for one that is refused."""
-        every = self._switches.dynamodb_refuse_every
-        if every and counts["ProcessedItemCount"] % every == 0:
-            return False
-        try:
-            put(rules, msgspec.json.encode(msgspec.json.decode(line)["Item"]), self._now())
-        except (ServiceError, msgspec.DecodeError, KeyError, TypeError):
-            return False
-        return True
 
     def _describe(self, environ: dict[str, Any], body: dict[str, Any]) -> bytes:
         return self._answer(str(body.get("ImportArn")))
@@ -120,6 +110,23 @@ class Imports:
             if body.get("TableArn") in (None, one["TableArn"])
         ]
         return msgspec.json.encode({"ImportSummaryList": listed})
+
+
+def take(switches: "Switches", rules: TableRules, line: bytes, number: int, now: datetime) -> bool:
+    """Puts one line's item; False for one that is refused, and for a line that holds anything else.
+
+    :param number: of the line, from 1.
+    """
+    if switches.dynamodb_refuse_every and number % switches.dynamodb_refuse_every == 0:
+        return False
+    try:
+        document = msgspec.json.decode(line)
+        if set(document) != {"Item"}:
+            return False
+        put(rules, msgspec.json.encode(document["Item"]), now)
+    except (ServiceError, msgspec.DecodeError, KeyError, TypeError):
+        return False
+    return True
 
 
 def failed(code: str, message: str) -> dict[str, str]:

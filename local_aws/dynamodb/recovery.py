@@ -11,6 +11,7 @@ from moto.dynamodb.models.table import Table
 from moto.s3.exceptions import S3ClientError
 from moto.s3.models import s3_backends
 
+from local_aws.dynamodb.bulk import BulkOperations
 from local_aws.dynamodb.exports import Changes, Source, change_line, write_export
 from local_aws.dynamodb.history import changes_between, parse_now, state_at
 from local_aws.dynamodb.imports import Imports
@@ -45,6 +46,7 @@ class Recovery:
         self._switches = switches
         self._exports: dict[str, _Export] = {}
         self.imports = Imports(switches, self.now)
+        self.bulk = BulkOperations(switches, self.now)
         self.ondemand = OnDemand(switches, self.now, lambda table: self._window(table) is not None)
         self.operations: dict[str, Callable[[dict[str, Any], dict[str, Any]], bytes]] = {
             "UpdateContinuousBackups": self._update,
@@ -54,6 +56,7 @@ class Recovery:
             "ListExports": self._list_exports,
             **self.imports.operations,
             **self.ondemand.operations,
+            **self.bulk.operations,
             "RestoreTableToPointInTime": lambda environ, body: restore_table(
                 environ, body, self.now(), self._window, switches.dynamodb_restore_polls
             ),
@@ -62,6 +65,7 @@ class Recovery:
     def reset(self) -> None:
         self.imports.reset()
         self.ondemand.reset()
+        self.bulk.reset()
         self._exports.clear()
 
     def now(self) -> datetime:

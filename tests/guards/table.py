@@ -16,6 +16,7 @@ PARTS = "engine/restore/test_parts_of_a_backup.py"
 PATHS = "engine/restore/test_paths.py"
 IMPORTS = "engine/restore/test_import_faults.py"
 KEPT = "engine/restore/test_kept.py"
+BULK = "engine/restore/test_bulk.py"
 UNDO = "engine/restore/test_undo.py"
 EXPORT = "engine/export/test_export.py"
 RESEALED = f"{EXPORT}::test_a_resealed_forgery_that_contradicts_itself_is_refused"
@@ -85,16 +86,22 @@ SECTIONS: dict[str, list[Guard]] = {
         Guard("the service's table that is another's", "restore.service:_restored", "if not is_restored(table, wanted):", "if False:",
               f"{PATHS}::test_a_table_that_came_up_meanwhile_is_not_taken_for_the_services", error="IntegrityError"),
         Guard("an import that refused items", "restore.imports:import_table", 'if described["ImportStatus"] == "COMPLETED":', "if True:",
-              f"{IMPORTS}::test_f25_an_import_that_left_items_out_is_compared_and_named", "refused"),
+              f"{IMPORTS}::test_f25_an_import_that_left_items_out_is_compared_and_named", "refuse_every"),
         Guard("what an import has left out", "restore.table:_Restore._decide", "failure = self._prove(prepared, report)", "failure = None",
-              f"{IMPORTS}::test_f25_an_import_that_left_items_out_is_compared_and_named", "broken off"),
+              f"{IMPORTS}::test_f25_an_import_that_left_items_out_is_compared_and_named", "fail_after"),
+        Guard("a bulk put that left items out", "restore.bulk:bulk_put",
+              'if status == "COMPLETED" and not counts["failed"] and not counts["reported"]:', "if True:",
+              f"{BULK}::test_f25_a_bulk_put_that_left_items_out_is_compared_and_named", "refused"),
+        Guard("a bulk put over what nobody may overwrite", "restore.targets:check_bulk",
+              'request.mode not in ("empty", "overwrite-listed-keys")', "False", f"{BULK}::test_what_cannot_be_is_refused",
+              "missing-only"),
         Guard("a set that cannot tell", "restore.kept:same_moment", "manifest.one_moment and begin <= moment <= end", "True",
               f"{KEPT}::test_where_no_set_shows_the_moment_it_is_unverified_with_its_bounds", error="IntegrityError"),
         Guard("a difference that is explained away", "restore.proof:prove", 'and not kept["same_moment"]', "",
               f"{KEPT}::test_a_set_of_the_moment_that_differs_is_a_failure"),
         Guard("AWS's backup of another table", "restore.paths:_check_kept",
               'if kept.table != table["name"] or kept.table_id not in ("", table["id"]):', "if False:",
-              f"{KEPT}::test_a_backup_that_is_being_made_costs_too_much_or_is_of_another_table"),
+              f"{KEPT}::test_a_backup_that_is_being_made_costs_too_much_or_is_of_another_table", error="IntegrityError"),
         Guard("an item over a key that is there", "restore.existing:ConditionalWriter._attempt", "absent=self._key_name", "absent=None",
               f"{PARTS}::test_missing_items_are_put_back_and_nothing_else_is_touched"),
         Guard("overwriting what was not kept", "restore.table:_Restore._load",
@@ -253,14 +260,12 @@ SECTIONS: dict[str, list[Guard]] = {
         Guard("sweeping what may be alive", "drills.marks:is_over", "return parse_utc(until) < clock.now()", "return True", SWEPT),
         Guard("a table that a service made and nobody marked", "restore.table:_Restore._by_service",
               "self._intents.write(self._intent(prepared, tags, prefix))", "pass",
-              f"{KILLED}::test_killed_after_every_call_the_sweeper_finds_it_a_day_later", "pitr"),
+              f"{KILLED}::test_a_restore_that_fails_before_its_marks_is_torn_down_at_once"),
         Guard("marks for a table of another time", "restore.intents:adopt",
-              'if not parse_utc(intent.at) - SKEW <= table["CreationDateTime"] <= parse_utc(intent.until):', "if False:", INTENT, "before"),
+              'if not parse_utc(intent.at) - SKEW <= table["CreationDateTime"] <= parse_utc(intent.until):', "if False:", INTENT, "before the intent"),
         Guard("marks for a table of another source", "restore.intents:adopt", "if not _of_source(clients, database, intent, table):",
               "if False:", INTENT, "another backup"),
         Guard("marks for a table that names no source", "restore.intents:_of_source", "bool(wanted) and ", "", INTENT, "no source"),
-        Guard("marks for a run that may be alive", "drills.scratch:sweep", "if parse_utc(intent.until) < now", "",
-              f"{KILLED}::test_killed_after_every_call_the_sweeper_finds_it_a_day_later", "pitr"),
         Guard("a restore test that differs and is told as right", "drills.restore_test:_prove", "if not report.proved:", "if False:",
               f"{RESTORE_TEST}::test_a_wrong_restore_is_told_as_failed", "changed"),
         Guard("a restore test of another table", "drills.restore_test:_checked", "if source != table_arn:", "if False:",
