@@ -48,9 +48,10 @@ class _ParquetToDatabaseOperator(TableOperator):
         raise NotImplementedError
 
     def execute(self, context: Mapping[str, Any]) -> dict[str, Any]:
-        from tablekeep.engine.copies.copy import copy_backup, copy_newest
+        from tablekeep.engine.copies.copy import copy_backup
         from tablekeep.engine.copies.document import MappingDocument
         from tablekeep.engine.copies.modes import parse_mode
+        from tablekeep.engine.copies.newest import copy_newest
 
         common = self.engine_arguments(context)
         options = {

@@ -14,7 +14,8 @@ import psycopg
 import pytest
 
 from tablekeep.engine.clock import SystemClock
-from tablekeep.engine.copies.copy import copy_backup, copy_newest
+from tablekeep.engine.copies.copy import copy_backup
+from tablekeep.engine.copies.newest import copy_newest
 from tablekeep.engine.copies.postgres import PostgresTarget
 from tablekeep.engine.errors import BadInputError, PermanentError, TablekeepError, TransientError
 from tablekeep.engine.progress import NoProgress
@@ -117,7 +118,7 @@ def test_a_table_that_somebody_keeps_locked_is_left(dsn: str, monkeypatch: pytes
     copy(dsn)
     newer = export("orders").backup
     with psycopg.connect(dsn) as connection:
-        connection.execute("LOCK TABLE public.orders IN ACCESS SHARE MODE")
+        connection.execute("LOCK TABLE public.orders IN ROW EXCLUSIVE MODE")
         with pytest.raises(TransientError, match="keeps the table locked"):
             copy(dsn, backup=newer)
     assert copy(dsn, backup=newer).status == "copied"

@@ -190,15 +190,13 @@ def test_views_on_the_table_go_on_working(place: Place, aws: Any, backup: str, c
     assert place.query("SELECT count(*) FROM public.cheap") == [(39,)]
 
 
-def test_changed_columns_under_a_view_are_refused_and_nothing_changes(
+def test_a_column_that_has_to_widen_under_a_view_is_refused_and_nothing_changes(
     place: Place, aws: Any, backup: str, copy: Any
 ) -> None:
     copy(backup)
-    place.query("CREATE VIEW public.cheap AS SELECT pk FROM public.orders")
-    aws.client("dynamodb").put_item(
-        TableName="orders", Item={"pk": {"S": "x"}, "sk": {"N": "1.5"}}
-    )  # no bigint any more
-    with pytest.raises(BadInputError, match="columns have changed"):
+    place.query("CREATE VIEW public.cheap AS SELECT pk, sk FROM public.orders")
+    aws.client("dynamodb").put_item(TableName="orders", Item={"pk": {"S": "x"}, "sk": {"N": "1.5"}})
+    with pytest.raises(BadInputError, match=r"columns have changed"):
         copy(export("orders").backup)
     assert place.query("SELECT count(*) FROM public.cheap") == [(40,)]
     assert not staging_tables(place)

@@ -55,16 +55,26 @@ def chain(sets: Iterable[Manifest], *, table_id: str, until: datetime | None = N
     full = max((one for one in mine if one.window is None), key=lambda one: (one.as_of, one.finished), default=None)
     if full is None:
         return None
-    found, edge = list[Manifest](), begin_after(full)
-    left = sorted((one for one in mine if one.window and one.as_of > edge), key=lambda one: one.as_of)
+    found, missing = following(mine, begin_after(full))
+    if found and found[-1].as_of < full.consistent[1]:  # some items of the full set are newer than where these end
+        found, missing = following([], begin_after(full))
+    return Chain(full, tuple(found), missing)
+
+
+def following(sets: Iterable[Manifest], edge: datetime) -> tuple[list[Manifest], tuple[datetime, datetime] | None]:
+    """The increments that go on from a time without a gap, and the gap behind which there are more.
+
+    :param sets: of one table id. :param edge: when the first of them has to begin, at the latest.
+    :raises IntegrityError: when one follows a set that was changed since.
+    """
+    known, found = list(sets), list[Manifest]()
+    left = sorted((one for one in known if one.window and one.as_of > edge), key=lambda one: one.as_of)
     while reachable := [one for one in left if one.window and one.window.since <= edge < one.as_of]:
         found.append(reachable[-1])  # the one that reaches farthest
         edge = found[-1].as_of
-    if found and edge < full.consistent[1]:  # some items of the full set are newer than where these end
-        found, edge = [], begin_after(full)
-    _check_links(found, mine)
+    _check_links(found, known)
     later = [one.window.since for one in left if one.window and one.window.since > edge]
-    return Chain(full, tuple(found), (edge, min(later)) if later else None)
+    return found, (edge, min(later)) if later else None
 
 
 def _check_links(increments: Sequence[Manifest], sets: Sequence[Manifest]) -> None:

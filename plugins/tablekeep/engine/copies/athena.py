@@ -11,7 +11,7 @@ from tablekeep.engine.backups.s3 import S3Store
 from tablekeep.engine.backups.sets import BackupSet, open_backup, open_set
 from tablekeep.engine.clients import Clients
 from tablekeep.engine.clock import Clock, utc_text
-from tablekeep.engine.copies.copy import CopyReport, Status, _record, _source
+from tablekeep.engine.copies.copy import CopyReport, Status, record_copy, source_of
 from tablekeep.engine.copies.glue import GlueTable, glue_name, missing_parts
 from tablekeep.engine.copies.ledger import Load
 from tablekeep.engine.copies.target import Standing
@@ -80,7 +80,7 @@ def register_backup(
     if reason:
         progress.note(reason)
     if status != "unchanged":
-        _record(opened, report, actor=actor, run=run, clock=clock)
+        record_copy(opened, report, actor=actor, run=run, clock=clock)
     return report
 
 
@@ -95,10 +95,10 @@ def _decide(
         raise BadInputError(
             what, "what has this name is a view, or has partitions or a format of its own", "name another table"
         )
-    if last is None or _source(last.backup) != _source(manifest.uri):
+    if last is None or source_of(last.backup) != source_of(manifest.uri):
         if adopt:
             return "copied", ""
-        whose = "it has no mark of ours, so others made it" if last is None else f"it shows {_source(last.backup)}"
+        whose = "it has no mark of ours, so others made it" if last is None else f"it shows {source_of(last.backup)}"
         raise BadInputError(what, f"the table exists, and {whose}", "name another table, or give --adopt once")
     if last.backup_id != manifest.backup_id:
         if last.as_of > manifest.as_of and not allow_older:

@@ -173,7 +173,8 @@ class Converter:
         key_columns = [column for column in mapping.columns if column.key]
         key = [cells[column.name] for column in key_columns]
         self._check_key(key_columns, key)
-        children = [self._child(child, work, key) for child in mapping.children]
+        stamp = [] if mapping.stamp is None else [pa.repeat(pa.scalar(self.manifest.backup_id), batch.num_rows)]
+        children = [self._child(child, work, [*key, *stamp]) for child in mapping.children]
         if self._rest is not None and mapping.rest is not None:
             texts, left = self._rest.texts(batch, work.items)
             told = {(row, self._attributes.get(name, name)) for row, name, _ in work.hard}
@@ -182,7 +183,7 @@ class Converter:
             ]  # a value that its column does not hold counts once
             cells[mapping.rest.name] = pa.array(texts, pa.string())
         if mapping.stamp is not None:
-            cells[mapping.stamp.name] = pa.repeat(pa.scalar(self.manifest.backup_id), batch.num_rows)
+            (cells[mapping.stamp.name],) = stamp
         self._count_misfits(work)
         arrays = [cells[column.name] for column in mapping.columns]
         for column, array in zip(mapping.columns, arrays, strict=True):
@@ -242,7 +243,7 @@ class Converter:
             try:
                 patches[row] = self._cell(column, value, kind_at_home)
             except Misfit as misfit:
-                self._missed(column, row, misfit.reason, work)
+                self._missed(column.name, row, misfit.reason, work)
                 continue
             self.sent.shown[column.name] = self.sent.shown.get(column.name, 0) + 1
             if tells_type(column, next(iter(value)), kind_at_home):
@@ -295,13 +296,13 @@ class Converter:
         if self._rest is not None:
             work.items.setdefault(row, {})[str(column.attribute)] = value
         self._lost[column.name] = self._lost.get(column.name, 0) + 1
-        self._missed(column, row, reason, work)
+        self._missed(column.name, row, reason, work)
 
-    def _missed(self, column: SqlColumn, row: int, reason: str, work: _Work) -> None:
+    def _missed(self, name: str, row: int, reason: str, work: _Work) -> None:
         if self._soft:
-            self.sent.kept[column.name] = self.sent.kept.get(column.name, 0) + 1
+            self.sent.kept[name] = self.sent.kept.get(name, 0) + 1
         else:
-            work.hard.append((row, column.name, reason))
+            work.hard.append((row, name, reason))
 
     def _values(self, attribute: str, work: _Work) -> list[dict[str, Any] | None]:
         """By row an attribute's typed value, from wherever the set has it."""
@@ -332,7 +333,7 @@ class Converter:
                 try:
                     cells[column.name][row] = self._cell(column, found)
                 except Misfit as misfit:
-                    self._missed(column, row, misfit.reason, work)
+                    self._missed(column.name, row, misfit.reason, work)
                     continue
                 if keep and tells_type(column, next(iter(found)), None):
                     take_out(value, column.path)
@@ -351,7 +352,7 @@ class Converter:
         rows, members = member_rows(child, [v and look_up(v, child.path) for v in values], missed.__setitem__)
         for row, value in enumerate(values):
             if row in missed:
-                self._missed(child.member, row, missed[row], work)
+                self._missed(child.suffix, row, missed[row], work)
             if self._rest is None or value is None:
                 continue
             item = work.items.setdefault(row, {})

@@ -199,7 +199,7 @@ def map_set(
         column = _column(what, wish, kind, dialect, document)
         columns.append(column)
         row += _row_bytes(column)
-    key = [column for column in columns if column.key]
+    key = [column for column in columns if column.key] + ([stamp_column(dialect)] if stamp else [])
     children = tuple(_child(what, wish, kind, key, dialect) for wish, kind in sets)
     if document.has_rest:
         columns.append(rest_column(dialect))
@@ -270,8 +270,13 @@ def _kind(what: str, wish: _Wish, dialect: Dialect, document: MappingDocument, r
                 "give it a type that holds it exactly",
             )
         return written, False
-    if wish.type in ("SS", "NS", "BS") and sets != "json":
-        member = _SETS.get(wish.type) or _number(wish)
+    of_set = wish.type if wish.type in ("SS", "NS", "BS") else None
+    if (
+        of_set is None and rule is not None and rule.sets and sets != "json"
+    ):  # asked for by name, whatever most values are
+        of_set = max(("SS", "NS", "BS"), key=lambda one: wish.types.get(one, TypeCount()).count)
+    if of_set is not None and sets != "json":
+        member = _SETS.get(of_set) or _number(wish, of_set)
         if sets == "table":
             return _fitted(member, wish, dialect, row), True
         return Kind(member.name, member.size, member.precision, member.scale, array=True), False
@@ -298,12 +303,12 @@ def _natural(wish: _Wish) -> Kind:
             return Kind("json")
 
 
-def _number(wish: _Wish) -> Kind:
+def _number(wish: _Wish, type: str = "N") -> Kind:
     column = wish.column
-    if column is not None and column.number is not None:
+    if column is not None and column.number is not None and column.type == type:
         number, scale = column.number, column.scale
     else:
-        number, scale = number_kind(wish.count())
+        number, scale = number_kind(wish.types.get(type, TypeCount()))
     if number == "int64":
         return Kind("bigint")
     return Kind("numeric", precision=DECIMAL_DIGITS, scale=scale) if number == "decimal" else Kind("numeric")

@@ -1,7 +1,7 @@
 """The key set's sum: whether a table has the very keys that were sent, told by two numbers, in any order.
 
-Each key is written as text, and 60 bits of the text's MD5 are summed up. The database reckons the same over its own rows
-(`key_text_sql` and its like in each target), so no key is read back. MD5 tells what was lost or changed on the way; it stops no forger.
+Each key is written as text, and 60 bits of the text's SHA-256 are summed up. The database reckons the same over its own rows, so no
+key is read back, and nothing but the table's own content decides. SHA-256, for some servers have no MD5 (FIPS).
 """
 
 import hashlib
@@ -22,7 +22,7 @@ _BITS = 60
 
 @dataclass
 class KeySum:
-    """How many keys, and the sum of 60 bits of their MD5."""
+    """How many keys, and the sum of the first 60 bits of their SHA-256."""
 
     count: int = 0
     total: int = 0
@@ -30,10 +30,8 @@ class KeySum:
     def add(self, texts: list[bytes]) -> None:
         """Takes the keys of a batch, as `key_texts` gives them."""
         self.count += len(texts)
-        md5 = hashlib.md5
-        self.total += sum(
-            int.from_bytes(md5(one, usedforsecurity=False).digest()[:8], "big") >> 64 - _BITS for one in texts
-        )
+        sha256, first = hashlib.sha256, int.from_bytes
+        self.total += sum([first(sha256(one).digest()[:8]) >> 64 - _BITS for one in texts])
 
     def __str__(self) -> str:
         return f"{self.count}-{self.total}"

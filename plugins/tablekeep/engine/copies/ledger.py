@@ -21,8 +21,8 @@ MAPPING_BYTES = 65_000
 
 _COLUMNS = (
     ("target", 512), ("mode", 64), ("backup", 2048), ("backup_id", 64), ("as_of", 0), ("rows", -1), ("content_hash", 256),
-    ("manifest_seal", 128), ("loaded_at", 0), ("actor", 512), ("run", 512), ("table_id", 32), ("edge", 0), ("mapping_hash", 64),
-    ("mapping", MAPPING_BYTES),
+    ("manifest_seal", 128), ("loaded_at", 0), ("actor", 512), ("run", 512), ("table_id", 1024), ("edge", 0), ("source_id", 128),
+    ("mapping_hash", 64), ("mapping", MAPPING_BYTES),
 )  # fmt: skip
 """Names in their order; the size of a text, 0 for a time, -1 for a number."""
 _OF_FILES = 12
@@ -35,8 +35,10 @@ class Load:
 
     :ivar target: `schema.table`. :ivar mode: as `Mode` is written. :ivar backup: the manifest's URI. :ivar as_of: the set's, aware.
     :ivar rows: of the table after the load. :ivar manifest_seal: the SHA-256 with which the manifest ends.
-    :ivar edge: the time at or before which the next set of changes has to begin. :ivar mapping_hash, mapping: by what was loaded.
-    :ivar table_id: the database's own number of the table, where it tells one inside of a transaction; else empty.
+    :ivar table_id: the database's own number of the table, where it tells one inside of a transaction, and after it those of tables of
+        sets; else empty. :ivar edge: the time at or before which the next set of changes has to begin.
+    :ivar source_id: the id of the table that was backed up: one that is made anew has another. :ivar mapping_hash, mapping: by what was
+        loaded.
     """
 
     target: str
@@ -52,8 +54,14 @@ class Load:
     run: str
     table_id: str = ""
     edge: datetime | None = None
+    source_id: str = ""
     mapping_hash: str = ""
     mapping: str = ""
+
+    @property
+    def appended(self) -> bool:
+        """Whether the table holds sets one after the other."""
+        return self.mode.split(" ")[0] == "append"
 
     @property
     def last_mapping(self) -> Mapping | None:
@@ -99,7 +107,7 @@ def create_sql(table: TableName, dialect: Dialect) -> str:
     """Makes the ledger beside a table, if it is missing."""
     kinds = {0: "datetime(6)" if dialect == "mysql" else "timestamptz", -1: "bigint"}
     if dialect == "mysql":
-        kinds |= {512: "text", 2048: "text", MAPPING_BYTES: "mediumtext"}
+        kinds |= {512: "text", 1024: "text", 2048: "text", MAPPING_BYTES: "mediumtext"}
     columns = ", ".join(
         f"{quoted(name, dialect)} {kinds.get(size) or ('text' if dialect == 'postgres' else f'varchar({size})')}"
         + (" NOT NULL" if name not in ("table_id", "edge") else "")

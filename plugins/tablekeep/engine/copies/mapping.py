@@ -99,7 +99,7 @@ def make_column(
 class ChildTable:
     """A table beside the target with the members of a set: a row a member, under the key of its item.
 
-    :ivar suffix: its name is `<table>__<suffix>`. :ivar columns: the key's, then `value`.
+    :ivar suffix: its name is `<table>__<suffix>`. :ivar columns: the key's, the set's id where sets are appended, then `value`.
     """
 
     suffix: str
@@ -249,7 +249,7 @@ def mapping_from_json(document: dict[str, Any]) -> Mapping:
                 key=one.get("key", False), format=one.get("format", ""), typed=one.get("typed", False),
             )
         )  # fmt: skip
-    key = [column for column in columns if column.key]
+    key = [column for column in columns if column.key or (column.name == STAMP and column.path is None)]
     children = tuple(
         child_table(one["suffix"], parse_path(one["from"]), parse_kind(one["type"]), key, dialect)
         for one in document.get("children", ())

@@ -1,9 +1,7 @@
-"""The copy target PostgreSQL (RDS, Aurora, any other): one transaction from the first look to the swap.
+"""The copy target PostgreSQL (RDS, Aurora, any other): one transaction from the first look to the ledger's line.
 
-A staging table is made, filled by COPY, given its primary key, counted, and put in the place of the old one. All of it is
-one transaction: whoever dies on the way leaves the old table and no staging table. Grants, owner and comment go over to the
-new table. Where the old one has more that is its owner's (views on it, foreign keys, triggers, policies, indexes), the rows
-are replaced inside of it instead, if its columns are the same; else the copy is refused before anything changed.
+A staging table is made, filled by COPY and proved; then its rows are moved into the target by the mode, or it becomes the target. Whoever
+dies on the way leaves the old table and no staging table. Others read the old rows until the commit; writers wait.
 """
 
 from collections.abc import Iterator, Sequence
@@ -13,11 +11,10 @@ from typing import Any
 
 import psycopg
 
-from tablekeep.engine.backups.sets import BackupSet
 from tablekeep.engine.clock import Clock
-from tablekeep.engine.copies.convert import Converter, Reject, Sent, differing_counts
-from tablekeep.engine.copies.ddl import reject_statements
-from tablekeep.engine.copies.dialects import POSTGRES_BYTES, Dialect
+from tablekeep.engine.copies.convert import Reject
+from tablekeep.engine.copies.ddl import create_table, reject_statements, table_key
+from tablekeep.engine.copies.dialects import Dialect
 from tablekeep.engine.copies.ledger import (
     LEDGER,
     Load,
@@ -28,17 +25,21 @@ from tablekeep.engine.copies.ledger import (
     of_backup_sql,
     placeholders,
 )
-from tablekeep.engine.copies.mapping import Mapping, SqlColumn
+from tablekeep.engine.copies.mapping import Mapping
 from tablekeep.engine.copies.modes import ModeName
 from tablekeep.engine.copies.names import TableName, parse_table, quoted
 from tablekeep.engine.copies.postgres_address import address_of, conninfo_of
 from tablekeep.engine.copies.postgres_errors import bad_connection, translate_postgres
+from tablekeep.engine.copies.postgres_merge import Merge, column_types, reconcile
+from tablekeep.engine.copies.postgres_rename import check_can_rename, take_over
+from tablekeep.engine.copies.postgres_stage import Stage
 from tablekeep.engine.copies.target import Loaded, Standing, Work
 from tablekeep.engine.errors import BadInputError, IntegrityError, TransientError
 from tablekeep.engine.progress import Progress
 
 LOCK_SECONDS = 60
-"""How long the swap waits for readers of the old table; others queue behind it meanwhile."""
+"""How long a copy waits for those who write to the table, or alter it; others queue behind it meanwhile."""
+MAX_NAME = 63 - len("_pkey")
 
 
 class PostgresTarget:
@@ -69,11 +70,11 @@ class PostgresTarget:
 
     @property
     def child_tables(self) -> bool:
-        return False
+        return True
 
     @property
     def modes(self) -> frozenset[ModeName]:
-        return frozenset({"replace"})
+        return frozenset({"replace", "append", "upsert", "incremental"})
 
     @contextmanager
     def session(self, clock: Clock) -> Iterator["PostgresSession"]:
@@ -105,6 +106,7 @@ class PostgresSession:
             self._run(f"SET LOCAL {setting} = 0")
         self._run(f"SET LOCAL lock_timeout = '{LOCK_SECONDS}s'")
         self._run("SET LOCAL client_encoding = 'UTF8'")
+        self._run("SET LOCAL datestyle = 'ISO'")
         if not self._one("SELECT pg_try_advisory_xact_lock(hashtextextended(%s, 7236))", [f"tablekeep {table}"])[0]:
             raise TransientError(what, "another copy to this table runs", "wait until it has ended")
 
@@ -122,176 +124,213 @@ class PostgresSession:
                 f"there is no schema {table.schema!r}",
                 f"CREATE SCHEMA {quoted(table.schema)}, or name another",
             )
-        found = self._one(
-            "SELECT c.oid, c.relkind = 'r' AND NOT c.relispartition AND NOT c.relhassubclass FROM pg_class c "
-            "JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = %s AND c.relname = %s",
-            [table.schema, table.table],
-        )
+        found = self._relation(table)
         last = None
-        if self._one("SELECT to_regclass(%s)", [table.beside(LEDGER).sql])[0] is not None:
+        if self._has_ledger():
             row = self._one(newest_sql(table, "%s"), [str(table)])
             last = load_of(list(row)) if row else None
         if found is None:
             return Standing(False, last=last)
         self._oid = found[0]
-        if last is not None and last.table_id != str(found[0]):
-            last = None  # dropped and made anew by somebody else: theirs
-        return Standing(True, bool(found[1]), last)
+        # a table that was dropped and made anew by somebody else is theirs
+        ours = last if last is not None and last.table_id.split(" ")[0] == str(self._oid) else None
+        return Standing(True, bool(found[1]), ours, tuple(column_types(self._run, table)))
+
+    def _relation(self, table: TableName) -> Any:
+        """A table's number, and whether it is an ordinary one; None when there is none."""
+        return self._one(
+            "SELECT c.oid, c.relkind = 'r' AND NOT c.relispartition AND NOT c.relhassubclass FROM pg_class c "
+            "JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = %s AND c.relname = %s",
+            [table.schema, table.table],
+        )
+
+    def _has_ledger(self) -> bool:
+        return self._one("SELECT to_regclass(%s)", [self._table.beside(LEDGER).sql])[0] is not None
 
     def rows(self) -> int:
         return int(self._one(f"SELECT count(*) FROM {self._table.sql}")[0])  # noqa: S608  quoted
 
     def loaded(self, backup_id: str) -> Load | None:
-        if self._one("SELECT to_regclass(%s)", [self._table.beside(LEDGER).sql])[0] is None:
-            return None
-        row = self._one(of_backup_sql(self._table, "%s", "%s"), [str(self._table), backup_id])
+        row = (
+            self._one(of_backup_sql(self._table, "%s", "%s"), [str(self._table), backup_id])
+            if self._has_ledger()
+            else None
+        )
         found = load_of(list(row)) if row else None
-        return found if found is not None and found.table_id == str(self._oid) else None
+        return found if found is not None and found.table_id.split(" ")[0] == str(self._oid) else None
 
     def load(self, work: Work, *, progress: Progress) -> Loaded:
-        opened, mapping, load = work.opened, work.mapping, work.load
-        staging = self._table.beside(f"tablekeep_staging_{self._clock.token(6)}")
-        self._run(f"CREATE TABLE {staging.sql} ({mapping.definitions})")
-        sent = self._copy(staging, opened, mapping, progress)
-        progress.phase("index")
-        key = ", ".join(quoted(name) for name in mapping.key)
-        self._run(f"ALTER TABLE {staging.sql} ADD PRIMARY KEY ({key})")
-        self._check(staging, mapping, sent)
+        mapping, mode, renamed = work.mapping, work.mode, work.mode.swap == "rename"
+        changes = work.opened.manifest.window is not None
+        self._check_children(work)
+        if self._oid is None and changes:
+            raise BadInputError(
+                self._what, "the table does not exist, and the set holds changes", "copy a full set first"
+            )
+        if self._oid is not None:
+            self._check_references(
+                deletes=mode.name != "append" and not mode.keep_absent, replaced=mode.name == "replace"
+            )
+            if renamed:
+                check_can_rename(self._run, self._oid, self._what)
+        fresh = self._oid is None or renamed
+        stage = Stage(self._connection, self._table, mapping, self._clock.token(6), self._what, changes=changes)
+        stage.create(logged=fresh, like=self._table if self._oid is not None and renamed else None)
+        if self._oid is not None and renamed:
+            self._shape(stage, mapping)
+        sent = stage.fill(work.opened, progress)
+        progress.phase("proof")
+        stage.prove(sent)
         progress.phase("swap")
-        self._swap(staging, mapping, progress)
+        if fresh:
+            loaded = Loaded(sent, sent.rows, inserted=sent.rows)
+            self._put_in_place(stage, mapping)
+        else:
+            loaded = self._merge(stage, work, sent)
+        if sent.rejects:
+            self.keep_rejects(work.load.backup_id, sent.rejects)
+        self._add_to_ledger(work.load, mapping, loaded.rows)
+        for table in (self._table, *(child.beside(self._table) for child in mapping.children)):
+            self._run(f"ANALYZE {table.sql}")
+        return loaded
+
+    def _check_children(self, work: Work) -> None:
+        """Tables of sets that others made are left alone, as the target is."""
+        standing = self._known_children(work)
+        for child in work.mapping.children:
+            name = child.beside(self._table)
+            found = self._relation(name)
+            if found is None or str(found[0]) in standing or work.adopt:
+                continue
+            raise BadInputError(
+                self._what,
+                f"the table {name} exists and is not in our ledger, so others made it",
+                "name the column in another way, or give --adopt once",
+            )
+
+    def _known_children(self, work: Work) -> set[str]:
+        row = self._one(newest_sql(self._table, "%s"), [str(self._table)]) if self._has_ledger() else None
+        return set(load_of(list(row)).table_id.split(" ")[1:]) if row else set()
+
+    def _check_references(self, *, deletes: bool, replaced: bool) -> None:
+        """Deleting rows must not delete those of others."""
+        if not deletes:
+            return
+        found = self._run(
+            "SELECT conname, conrelid::regclass::text, confdeltype FROM pg_constraint WHERE contype = 'f' AND confrelid = %s",
+            [self._oid],
+        ).fetchall()
+        for name, other, action in found:
+            if replaced or action in ("c", "n", "d"):
+                raise BadInputError(
+                    self._what,
+                    f"the foreign key {name} of {other} refers to the table, and deleting rows would "
+                    + ("fail" if action in ("a", "r") else f"change rows of {other}"),
+                    "use the mode upsert with keep_absent, or drop the foreign key",
+                )
+
+    def _shape(self, stage: Stage, mapping: Mapping) -> None:
+        """Gives a staging table that was made like the old one the columns that the mapping wants."""
+        shape = stage.main.beside(f"{stage.main.table}_s")
+        self._run(create_table(shape, mapping.columns, words="UNLOGGED TABLE"))
+        reconcile(self._run, stage.main, shape, mapping.columns, set(), empty=True, what=self._what)
+        self._run(f"DROP TABLE {shape.sql}")
+
+    def _put_in_place(self, stage: Stage, mapping: Mapping) -> None:
+        """The staging tables become the target and its children."""
+        later = list[str]()
+        if self._oid is not None:
+            self._run(f"LOCK TABLE {self._table.sql} IN ACCESS EXCLUSIVE MODE")
+            later = take_over(self._run, self._oid, stage.main)
+            self._run(f"DROP TABLE {self._table.sql}")
+        else:
+            self._add_key(stage.main, table_key(mapping), self._table.table, later)
+        self._run(f"ALTER TABLE {stage.main.sql} RENAME TO {quoted(self._table.table)}")
+        for name, child in zip(stage.children, mapping.children, strict=True):
+            final = child.beside(self._table)
+            if self._relation(final) is not None:
+                self._run(f"DROP TABLE {final.sql}")
+            self._add_key(name, [column.name for column in child.columns], final.table, later)
+            self._run(f"ALTER TABLE {name.sql} RENAME TO {quoted(final.table)}")
+        for statement in later:
+            self._run(statement)
+
+    def _add_key(self, name: TableName, key: list[str], final: str, later: list[str]) -> None:
+        """A primary key that is named after the table, if the name is free."""
+        self._run(f"ALTER TABLE {name.sql} ADD PRIMARY KEY ({', '.join(quoted(one) for one in key)})")
+        wanted = name.beside(f"{final}_pkey")
+        if len(final.encode()) <= MAX_NAME and self._one("SELECT to_regclass(%s)", [wanted.sql])[0] is None:
+            later.append(f"ALTER INDEX {name.beside(f'{name.table}_pkey').sql} RENAME TO {quoted(wanted.table)}")
+
+    def _merge(self, stage: Stage, work: Work, sent: Any) -> Loaded:
+        mapping, mode = work.mapping, work.mode
+        merge = Merge(self._run, self._table, mapping, stage, self._what)
+        self._run(f"LOCK TABLE {self._table.sql} IN SHARE ROW EXCLUSIVE MODE")
+        widened = {column.name for column in work.evolution.widened}
+        for name, child in zip(stage.children, mapping.children, strict=True):
+            if self._relation(child.beside(self._table)) is None:
+                self._run(
+                    create_table(
+                        child.beside(self._table), child.columns, key=[column.name for column in child.columns]
+                    )
+                )
+            reconcile(
+                self._run,
+                child.beside(self._table),
+                name,
+                child.columns,
+                {child.member.name},
+                empty=False,
+                what=self._what,
+            )
+        if mode.name == "replace":
+            merge.delete_all()
+        reconcile(
+            self._run, self._table, stage.main, mapping.columns, widened, empty=mode.name == "replace", what=self._what
+        )
+        changes = work.opened.manifest.window is not None
+        if mode.name == "replace":
+            merge.replace(unique=self._has_unique_key(mapping))
+        elif mode.name == "append":
+            merge.append()
+        elif changes:
+            merge.changes()
+        else:
+            merge.upsert(mode)
+        moved = mode.name in ("replace", "append")
+        missing = sent.rows - merge.counts.inserted if moved else merge.missing(changes=changes)
+        rows = self.rows()
+        exactly = not (mode.name == "append" or mode.keep_absent or changes)
+        if missing or (exactly and rows != sent.rows):
+            raise IntegrityError(
+                self._what,
+                f"the table has {rows:,} rows, and {missing:,} of {sent.rows:,} are not as they were sent",
+                "look at its triggers and rules; it was left as it was",
+            )
+        stage.drop()
+        return Loaded(sent, rows, merge.counts.inserted, merge.counts.updated, merge.counts.deleted)
+
+    def _has_unique_key(self, mapping: Mapping) -> bool:
+        """Whether the table itself lets no key be there twice."""
+        keys = self._run(
+            "SELECT (SELECT array_agg(a.attname::text ORDER BY a.attname) FROM unnest(i.indkey) k JOIN pg_attribute a "
+            "ON a.attrelid = i.indrelid AND a.attnum = k) FROM pg_index i "
+            "WHERE i.indrelid = %s AND i.indisunique AND i.indpred IS NULL AND i.indexprs IS NULL", [self._oid]
+        ).fetchall()  # fmt: skip
+        return [sorted(mapping.key)] in [[key] for (key,) in keys]
+
+    def _add_to_ledger(self, load: Load, mapping: Mapping, rows: int) -> None:
         # two sessions that make the same table at once break each other, IF NOT EXISTS or not
         self._run("SELECT pg_advisory_xact_lock(hashtext(%s))", [self._table.beside(LEDGER).sql])
         self._run(create_sql(self._table, "postgres"))
-        oid = self._one("SELECT %s::regclass::oid::text", [self._table.sql])[0]
-        self._run(insert_sql(self._table, placeholders()), replace(load, table_id=oid).values())
-        if sent.rejects:
-            self.keep_rejects(load.backup_id, sent.rejects)
-        self._run(f"ANALYZE {self._table.sql}")
-        return Loaded(sent, sent.rows)
+        names = [self._table.sql, *(child.beside(self._table).sql for child in mapping.children)]
+        numbers = " ".join(self._one("SELECT %s::regclass::oid::text", [name])[0] for name in names)
+        self._run(insert_sql(self._table, placeholders()), replace(load, rows=rows, table_id=numbers).values())
 
     def keep_rejects(self, backup_id: str, rejects: Sequence[Reject]) -> None:
         """Writes the reject table, in the session's transaction."""
         for statement in reject_statements(self._table, backup_id, rejects, self._clock.now(), quoted_text):
             self._run(statement)
-
-    def _copy(self, staging: TableName, opened: BackupSet, mapping: Mapping, progress: Progress) -> Sent:
-        converter = Converter(mapping, opened.manifest)
-        progress.phase("load", opened.manifest.items)
-        with self._connection.cursor() as cursor:
-            # FREEZE: the table was made in this transaction, so its rows never need a vacuum's second look
-            with cursor.copy(f"COPY {staging.sql} FROM STDIN WITH (FREEZE)") as sink:
-                for converted in converter.batches(opened, progress):
-                    cells = [
-                        _texts(column, array) for column, array in zip(mapping.columns, converted.arrays, strict=True)
-                    ]
-                    for row in zip(*cells, strict=True):
-                        sink.write_row(row)
-                sent = converter.check(str(self._table))
-            if cursor.rowcount != sent.rows:
-                raise IntegrityError(self._what, f"{cursor.rowcount:,} of {sent.rows:,} rows arrived")
-        return sent
-
-    def _check(self, staging: TableName, mapping: Mapping, sent: Sent) -> None:
-        counts = ", ".join(f"count(*) - count({quoted(column.name)})" for column in mapping.columns)
-        row = self._one(f"SELECT count(*), {counts} FROM {staging.sql}")  # noqa: S608  quoted
-        nulls = {column.name: int(count) for column, count in zip(mapping.columns, row[1:], strict=True)}
-        problems = differing_counts(sent, int(row[0]), nulls)
-        if problems:
-            raise IntegrityError(
-                self._what,
-                f"the staging table differs from what was sent: {'; '.join(problems[:5])}",
-                "nothing was swapped; look for triggers or rules that the database adds to new tables",
-            )
-
-    def _swap(self, staging: TableName, mapping: Mapping, progress: Progress) -> None:
-        if self._oid is None:
-            self._rename(staging)
-            return
-        self._run(f"LOCK TABLE {self._table.sql} IN ACCESS EXCLUSIVE MODE")
-        extras = [row[0] for row in self._run(_EXTRAS, {"oid": self._oid, "key": mapping.key}).fetchall()]
-        if not extras:
-            self._take_over(staging)
-            self._run(f"DROP TABLE {self._table.sql}")
-            self._rename(staging)
-            return
-        if self._columns(staging) != self._columns(self._table):
-            named = ", ".join(extras[:5]) + (f" and {len(extras) - 5} more" if len(extras) > 5 else "")
-            raise BadInputError(
-                self._what,
-                f"the columns have changed, and these belong to the old table: {named}",
-                "drop them, copy again, and make them again; the table was left as it was",
-            )
-        progress.note(f"{self._table} has {len(extras)} views, indexes or the like: its rows are replaced inside of it")
-        names = ", ".join(quoted(column.name) for column in mapping.columns)
-        self._run(f"DELETE FROM {self._table.sql}")  # noqa: S608  quoted
-        self._run(f"INSERT INTO {self._table.sql} ({names}) SELECT {names} FROM {staging.sql}")  # noqa: S608  quoted
-        self._run(f"DROP TABLE {staging.sql}")
-
-    def _rename(self, staging: TableName) -> None:
-        self._run(f"ALTER TABLE {staging.sql} RENAME TO {quoted(self._table.table)}")
-        name = f"{self._table.table}_pkey"
-        if (
-            len(name.encode()) <= POSTGRES_BYTES
-            and self._one("SELECT to_regclass(%s)", [self._table.beside(name).sql])[0] is None
-        ):
-            old = quoted(f"{staging.table}_pkey")
-            self._run(f"ALTER TABLE {self._table.sql} RENAME CONSTRAINT {old} TO {quoted(name)}")
-
-    def _columns(self, table: TableName) -> list[Any]:
-        rows = self._run(
-            "SELECT attname, format_type(atttypid, atttypmod) FROM pg_attribute "
-            "WHERE attrelid = %s::regclass AND attnum > 0 AND NOT attisdropped ORDER BY attname",
-            [table.sql],
-        )
-        return list(rows.fetchall())
-
-    def _take_over(self, staging: TableName) -> None:
-        """Gives the staging table what people gave the old one: comment, grants, owner."""
-        comment = self._one("SELECT obj_description(%s, 'pg_class')", [self._oid])[0]
-        if comment is not None:
-            literal = self._one("SELECT quote_literal(%s::text)", [comment])[0]
-            self._run(f"COMMENT ON TABLE {staging.sql} IS {literal.replace('%', '%%')}", [])
-        for statement in self._run(_GRANTS, {"oid": self._oid, "staging": staging.sql}).fetchall():
-            self._run(statement[0])
-
-
-_EXTRAS = """
-SELECT 'the view ' || v.oid::regclass::text FROM pg_depend d JOIN pg_rewrite r ON r.oid = d.objid
-  JOIN pg_class v ON v.oid = r.ev_class
-  WHERE d.classid = 'pg_rewrite'::regclass AND d.refclassid = 'pg_class'::regclass AND d.refobjid = %(oid)s AND v.oid <> %(oid)s
-UNION SELECT 'the constraint ' || conname FROM pg_constraint
-  WHERE contype IN ('f', 'c', 'u', 'x') AND (conrelid = %(oid)s OR confrelid = %(oid)s)
-UNION SELECT 'the index ' || i.indexrelid::regclass::text FROM pg_index i WHERE i.indrelid = %(oid)s AND NOT (i.indisprimary
-  AND (SELECT array_agg(a.attname::text ORDER BY k.n) FROM unnest(i.indkey) WITH ORDINALITY k(attnum, n)
-       JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum) = %(key)s::text[])
-UNION SELECT 'the trigger ' || tgname FROM pg_trigger WHERE tgrelid = %(oid)s AND NOT tgisinternal
-UNION SELECT 'the policy ' || polname FROM pg_policy WHERE polrelid = %(oid)s
-ORDER BY 1"""
-"""What would be lost, or would forbid it, if the table were dropped."""
-
-_GRANTS = """
-SELECT format('GRANT %%s ON %%s TO %%s%%s', a.privilege_type, %(staging)s::text,
-              CASE WHEN a.grantee = 0 THEN 'PUBLIC' ELSE quote_ident(r.rolname) END,
-              CASE WHEN a.is_grantable THEN ' WITH GRANT OPTION' ELSE '' END)
-  FROM pg_class c, aclexplode(c.relacl) a LEFT JOIN pg_roles r ON r.oid = a.grantee
-  WHERE c.oid = %(oid)s AND a.grantee <> c.relowner AND (a.grantee = 0 OR r.rolname IS NOT NULL)
-UNION ALL SELECT format('ALTER TABLE %%s OWNER TO %%I', %(staging)s::text, r.rolname)
-  FROM pg_class c JOIN pg_roles r ON r.oid = c.relowner WHERE c.oid = %(oid)s AND r.rolname <> current_user"""
-
-
-def _texts(column: SqlColumn, array: Any) -> list[str | None]:
-    """Cells as COPY's text format takes them, before its escapes."""
-    import pyarrow as pa
-
-    match column.form:
-        case "int" | "decimal" | "float" | "date" | "time" | "timestamp":
-            return list(array.cast(pa.string()).to_pylist())
-        case "bytes":
-            return [None if one is None else f"\\x{one.hex()}" for one in array.to_pylist()]
-        case "bool":
-            return [None if one is None else "t" if one else "f" for one in array.to_pylist()]
-        case _:
-            return list(array.to_pylist())
 
 
 def quoted_text(text: str) -> str:

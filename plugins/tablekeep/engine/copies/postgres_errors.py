@@ -32,7 +32,17 @@ def translate_postgres(error: psycopg.Error, what: str) -> TablekeepError:
     if isinstance(error, errors.UniqueViolation) and error.diag.schema_name == "pg_catalog":
         return TransientError(what, "another session made the same object at the same moment", f"try again; {left}")
     if isinstance(error, errors.UniqueViolation):
-        return IntegrityError(what, "a key is in the backup twice", f"verify the backup with --level full; {left}")
+        return _twice(error, what, left)
+    if isinstance(error, errors.FeatureNotSupported | errors.DependentObjectsStillExist):
+        return BadInputError(
+            what,
+            f"the columns have changed, and something needs the old ones: {error.diag.message_primary}",
+            f"drop the views on them, copy again, and make them again; {left}",
+        )
+    if isinstance(error, errors.ForeignKeyViolation):
+        return PermanentError(
+            what, f"the foreign key {error.diag.constraint_name} refuses rows", f"see what refers to them; {left}"
+        )
     if isinstance(error, errors.LockNotAvailable):
         return TransientError(
             what, "somebody keeps the table locked", f"try again when long queries on it have ended; {left}"
@@ -54,3 +64,14 @@ def translate_postgres(error: psycopg.Error, what: str) -> TablekeepError:
         column = error.diag.column_name or error.diag.constraint_name or "unknown"
         return PermanentError(what, f"PostgreSQL refuses a value ({name} {code}, column {column})", left)
     return PermanentError(what, f"{name} {code}: {error.diag.message_primary or 'no message'}", left)
+
+
+def _twice(error: psycopg.Error, what: str, left: str) -> TablekeepError:
+    """Two rows with one key: of the set, where the staging table says so, else by whatever the table itself demands."""
+    if (error.diag.table_name or "").startswith("tablekeep_staging_"):
+        return IntegrityError(what, "a key is in the backup twice", f"verify the backup with --level full; {left}")
+    return PermanentError(
+        what,
+        f"the constraint {error.diag.constraint_name} of the table lets no value be there twice, and the backup has one twice",
+        f"verify the backup with --level full, or drop a constraint that is not the key's; {left}",
+    )

@@ -43,13 +43,14 @@ class Work:
     :ivar opened: the set; of changes when its manifest has a window. :ivar mode: how it comes into the table. With `incremental` a set
         of changes is put by key (puts written, deletions deleted), a full one as with `upsert`.
     :ivar evolution: the mapping, and which columns an existing table has to get or to widen before the rows come.
-    :ivar load: the line for the ledger, without what only the session knows.
+    :ivar load: the line for the ledger, without what only the session knows. :ivar adopt: tables that others made may be taken over.
     """
 
     opened: BackupSet
     mode: Mode
     evolution: Evolution
     load: Load
+    adopt: bool = False
 
     @property
     def mapping(self) -> Mapping:
