@@ -15,9 +15,8 @@ from tablekeep.engine.clock import SystemClock
 from tablekeep.engine.items.census import Census
 from tablekeep.engine.items.changes import encoder_for, states_of
 from tablekeep.engine.items.layout import Column, decide
-from tests.tables import BUCKET
 
-SHELF = Shelf(BUCKET, "backups", "123456789012", "us-east-1", "dynamodb", "orders")
+SHELF = Shelf("bucket", "backups", "123456789012", "us-east-1", "dynamodb", "orders")
 AS_OF = datetime(2026, 11, 23, 2, tzinfo=UTC)
 
 

@@ -1,13 +1,11 @@
 """The conformance suite of the copy targets: every one must pass all of it."""
 
-import json
 from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
 import pytest
 
-from local_aws.redshift.documents import shown
 from tablekeep.engine.backups.records import read_records
 from tablekeep.engine.backups.s3 import S3Store
 from tablekeep.engine.backups.sets import open_backup
@@ -17,7 +15,7 @@ from tablekeep.engine.copies.document import MappingDocument
 from tablekeep.engine.copies.modes import parse_mode
 from tablekeep.engine.errors import BadInputError, IntegrityError, TransientError
 from tablekeep.engine.progress import NoProgress
-from tests.engine.copies.conftest import ROLE, Place
+from tests.engine.copies.conftest import ROLE, Place, document
 from tests.tables import BUCKET, clients, export, make_table, orders
 
 
@@ -27,11 +25,6 @@ def columns_of(place: Place, backup: str, table: str = "public.orders") -> dict[
     mapping = derive_mapping(opened, place.target(table).dialect, MappingDocument(), NoProgress())
     fold = str.lower if place.kind == "redshift" else str
     return {column.attribute: fold(column.name) for column in mapping.columns if column.attribute}
-
-
-def document(place: Place, value: Any) -> Any:
-    """A JSON cell: jsonb comes as an object, the stand-in's SUPER as it stores it."""
-    return json.loads(shown(value)) if place.kind == "redshift" and value is not None else value
 
 
 def staging_tables(place: Place) -> list[tuple[Any, ...]]:

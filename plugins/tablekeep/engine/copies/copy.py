@@ -162,7 +162,7 @@ def copy_set(
             if status == "copied":
                 for drift in evolution.drifts:
                     progress.note(str(drift))
-                load = _new_load(target, mode, manifest, evolution, clock=clock, actor=actor, run=run)
+                load = new_load(target, mode, manifest, evolution.mapping, clock=clock, actor=actor, run=run)
                 done = session.load(Work(opened, mode, evolution, load, adopt), progress=progress)
                 report = _filled(report, done, evolution)
     except RejectedError as error:
@@ -189,15 +189,15 @@ def _check_names(target: Target, mapping: Mapping) -> None:
         check_identifier(name.table, target.dialect, "the table")
 
 
-def _new_load(
-    target: Target, mode: Mode, manifest: Manifest, evolution: Evolution, *, clock: Clock, actor: str, run: str
+def new_load(
+    target: Target, mode: Mode, manifest: Manifest, mapping: Mapping, *, clock: Clock, actor: str, run: str
 ) -> Load:
     """The ledger's line of a load that is about to be made."""
     edge = manifest.as_of if manifest.window else begin_after(manifest)
     return Load(
         str(target.table), str(mode), manifest.uri, manifest.backup_id, manifest.as_of, manifest.items, str(manifest.content),
-        manifest.seal, clock.now(), actor, run, edge=edge, source_id=manifest.table_id, mapping_hash=evolution.mapping.hash,
-        mapping=packed(evolution.mapping.text),
+        manifest.seal, clock.now(), actor, run, edge=edge, source_id=manifest.table_id, mapping_hash=mapping.hash,
+        mapping=packed(mapping.text),
     )  # fmt: skip
 
 

@@ -128,6 +128,7 @@ class MysqlSession:
             raise BadInputError(
                 self._what, f"there is no database {table.schema!r}", f"CREATE DATABASE {quoted(table.schema, 'mysql')}, or name another"
             )  # fmt: skip
+        self._run(f"USE {quoted(table.schema, 'mysql')}")  # some statements need one, named or not
         found = self._swap.described(table)
         last = None
         if found is not None and found.mark and self._swap.described(table.beside(LEDGER)) is not None:
@@ -154,6 +155,7 @@ class MysqlSession:
 
     def load(self, work: Work, *, progress: Progress) -> Loaded:
         standing = self._standing or self.standing()
+        self._check_columns(standing, work)
         self._swap.drop_forgotten(progress)
         staging = self._swap.staging(self._clock.token(6))
         try:
@@ -169,6 +171,17 @@ class MysqlSession:
         except BaseException:
             self._give_up(staging, work)
             raise
+
+    def _check_columns(self, standing: Standing, work: Work) -> None:
+        """Rows that are written anew would lose what stands in columns that others added."""
+        known = {column.name.casefold() for column in work.mapping.columns}
+        others = [name for name in standing.columns if name.casefold() not in known]
+        if others and standing.exists and work.mode.name in ("upsert", "incremental") and not work.mode.keep_existing:
+            raise BadInputError(
+                self._what,
+                f"the table has columns that the mapping does not know: {', '.join(others[:5])}",
+                "add them to the mapping, or copy to another table; their values would be lost",
+            )
 
     def _stage(self, staging: TableName, work: Work, progress: Progress) -> Sent:
         """Makes the staging tables and fills them."""

@@ -73,10 +73,10 @@ def load_sql(table: TableName, columns: Sequence[SqlColumn], change: str | None 
 
 
 def key_sum_sql(columns: Sequence[SqlColumn]) -> str:
-    """The key set's sum (`keys.py`) as an expression over a table's rows: fifteen hexadecimal digits of MD5 are 60 bits."""
+    """The key set's sum (`keys.py`) as an expression over a table's rows: fifteen hexadecimal digits of SHA-256 are 60 bits."""
     texts = [_key_text(column) for column in columns]
     text = texts[0] if len(texts) == 1 else f"CONCAT_WS(CHAR({ord(SEPARATOR)}), {', '.join(texts)})"
-    return f"COALESCE(SUM(CAST(CONV(LEFT(MD5({text}), 15), 16, 10) AS UNSIGNED)), 0)"
+    return f"COALESCE(SUM(CAST(CONV(LEFT(SHA2({text}, 256), 15), 16, 10) AS UNSIGNED)), 0)"
 
 
 def _key_text(column: SqlColumn) -> str:

@@ -15,7 +15,7 @@ from tablekeep.engine.copies.mapping import SqlColumn
 from tablekeep.engine.copies.names import TableName, quoted
 from tablekeep.engine.copies.redshift_api import MAX_STATEMENTS, DataApi, StatementError, literal, without_values
 from tablekeep.engine.copies.redshift_catalog import Catalog
-from tablekeep.engine.copies.redshift_raw import Documents, key_sum, raw_columns
+from tablekeep.engine.copies.redshift_raw import Documents, key_sum, raw_columns, whole_key
 from tablekeep.engine.copies.redshift_swap import (
     Child,
     Difference,
@@ -213,6 +213,10 @@ class RedshiftLoad:
             # deleted items have their key alone
             nulls = {name: count + (0 if name in staged.key else gone.count) for name, count in nulls.items()}
         problems = differing_counts(sent, rows, nulls, total)
+        # its primary keys bind nobody, so nothing else would notice
+        ((once,),) = self._api.rows(f"SELECT COUNT(DISTINCT {whole_key(keys, quoted)}) FROM {staged.rows.sql}")  # noqa: S608
+        if not problems and int(once) != sent.rows - sent.deletes:
+            problems.append(f"{sent.rows - sent.deletes - int(once):,} keys are in the backup twice")
         for child, one in zip(mapping.children, staged.children, strict=True):
             members = int(self._api.rows(f"SELECT COUNT(*) FROM {one.staging.sql}")[0][0])  # noqa: S608
             if members != sent.members[child.suffix]:

@@ -119,7 +119,12 @@ def plain_decimal(name: str) -> str:
     return f"RTRIM(RTRIM({name}::varchar, '0'), '.')"
 
 
+def whole_key(columns: Sequence[SqlColumn], quoted: Callable[[str], str]) -> str:
+    """SQL of a row's key as one text."""
+    return " || CHR(31) || ".join(key_text(column, quoted(column.name)) for column in columns)
+
+
 def key_sum(columns: Sequence[SqlColumn], quoted: Callable[[str], str]) -> str:
-    """SQL of the sum of 60 bits of the MD5 of each key (`keys.KeySum`)."""
-    text = " || CHR(31) || ".join(key_text(column, quoted(column.name)) for column in columns)
-    return f"COALESCE(SUM(STRTOL(SUBSTRING(MD5({text}), 1, 15), 16)::decimal(38, 0)), 0)"
+    """SQL of the sum of 60 bits of the SHA-256 of each key (`keys.KeySum`)."""
+    text = whole_key(columns, quoted)
+    return f"COALESCE(SUM(STRTOL(SUBSTRING(SHA2({text}, 256), 1, 15), 16)::decimal(38, 0)), 0)"
