@@ -24,11 +24,13 @@ def bad_connection(error: psycopg.Error, what: str) -> TablekeepError:
     return TransientError(what, why, "check that the database runs, and that this machine may reach it")
 
 
-def translate_postgres(error: psycopg.Error, what: str) -> TablekeepError:
-    """The engine's error for one that PostgreSQL raised inside of the transaction, which is rolled back."""
+def translate_postgres(error: psycopg.Error, what: str, left: str = "the table was left as it was") -> TablekeepError:
+    """The engine's error for one that PostgreSQL raised inside of the transaction, which is rolled back.
+
+    :param left: what that means for the person who reads it.
+    """
     code = error.sqlstate or ""
     name = type(error).__name__
-    left = "the table was left as it was"
     if isinstance(error, errors.UniqueViolation) and error.diag.schema_name == "pg_catalog":
         return TransientError(what, "another session made the same object at the same moment", f"try again; {left}")
     if isinstance(error, errors.UniqueViolation):

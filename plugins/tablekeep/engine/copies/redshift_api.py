@@ -1,6 +1,9 @@
 """SQL over Redshift's Data API: submit, wait, read results. Nothing here knows what the SQL is for."""
 
+import math
 import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +19,8 @@ LONGEST_SECONDS = 24 * 3600
 NOTE_EVERY_SECONDS = 60.0
 WAIT_SECONDS = 20
 """How long one DescribeStatement waits for the statement's end; 30 at most."""
+KEEP_ALIVE_SECONDS = 300
+"""How long a session waits for its next statement."""
 MAX_STATEMENTS = 40
 """BatchExecuteStatement takes 1 to 40 statements."""
 
@@ -101,21 +106,61 @@ class DataApi:
         # the service waits where this boto3 can ask it to (WaitTimeSeconds, which older ones lack); else it is asked again and again
         members = self._client.meta.service_model.operation_model("DescribeStatement").input_shape.members
         self._waits: dict[str, int] = {"WaitTimeSeconds": WAIT_SECONDS} if "WaitTimeSeconds" in members else {}
+        self._session: dict[str, Any] = {}
 
-    def run(self, statements: list[str], progress: Progress | None = None) -> list[dict[str, Any]]:
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """What `run` and `rows` do inside is one transaction: statements of a batch share their parameters, those of a session have
+        each their own. Should this process die, Redshift ends the session and rolls back.
+        """
+        self._session = {"SessionKeepAliveSeconds": KEEP_ALIVE_SECONDS}
+        self.run(["BEGIN"])
+        try:
+            yield
+        except BaseException:
+            with suppress(TablekeepError):
+                self.run(["ROLLBACK"])
+            self._session = {}
+            raise
+        try:
+            self.run(["COMMIT"])
+        except TransientError as error:
+            raise PermanentError(
+                self._what,
+                f"it is not known whether the transaction was committed ({error.why})",
+                "look into the database",
+            ) from None
+        finally:
+            self._session = {}
+
+    def run(
+        self,
+        statements: list[str],
+        progress: Progress | None = None,
+        *,
+        parameters: Mapping[str, str] | None = None,
+        deadline: float | None = None,
+    ) -> list[dict[str, Any]]:
         """Runs the statements as one transaction: all of them or none.
 
+        :param parameters: bound to `:name` in the statements. :param deadline: of the clock's `monotonic`; what runs then is cancelled.
         :returns: what DescribeStatement says of each, in their order; `Id` is for `rows`.
         :raises StatementError: when Redshift refuses one; nothing was changed.
         :raises TransientError: when the service could not be reached, or ended the statement.
         """
         assert 1 <= len(statements) <= MAX_STATEMENTS
-        common: dict[str, Any] = self._address.parameters() | {"ClientToken": self._token()}
+        # a session knows where it runs
+        place = {} if "SessionId" in self._session else self._address.parameters()
+        common: dict[str, Any] = place | self._session | {"ClientToken": self._token()}
+        if parameters:
+            common["Parameters"] = [{"name": name, "value": value} for name, value in parameters.items()]
         if len(statements) == 1:
             answer = self._call("execute_statement", Sql=statements[0], **common)
         else:
             answer = self._call("batch_execute_statement", Sqls=statements, **common)
-        described = self._wait(str(answer["Id"]), progress)
+        if self._session:
+            self._session = {"SessionId": answer["SessionId"]}
+        described = self._wait(str(answer["Id"]), progress, deadline)
         parts: list[dict[str, Any]] = described.get("SubStatements") or [described]
         if described["Status"] == "FINISHED":
             return parts
@@ -144,14 +189,20 @@ class DataApi:
         self._calls += 1
         return f"tablekeep-{self._run}-{self._calls}"
 
-    def _wait(self, identifier: str, progress: Progress | None) -> dict[str, Any]:
+    def _wait(self, identifier: str, progress: Progress | None, deadline: float | None = None) -> dict[str, Any]:
         began = said = self._clock.monotonic()
-        pause = 0.1
+        pause, late = 0.1, False
         while True:
-            described = self._describe(identifier)
+            described = self._describe(identifier, deadline)
+            if late and described["Status"] == "ABORTED":
+                raise PermanentError(self._what, "it did not end in time and was cancelled", "give it more time")
             if described["Status"] in ("FINISHED", "FAILED", "ABORTED"):
                 return described
             now = self._clock.monotonic()
+            if deadline is not None and now > deadline and not late:
+                late = True
+                with suppress(PermanentError):  # it has ended meanwhile
+                    self._call("cancel_statement", Id=identifier)
             if now - began > LONGEST_SECONDS:
                 raise TransientError(
                     self._what, "the statement did not end within 24 hours", "look for locks in the database"
@@ -163,11 +214,15 @@ class DataApi:
                 self._clock.sleep(pause)
                 pause = min(5.0, pause * 1.5)
 
-    def _describe(self, identifier: str) -> dict[str, Any]:
+    def _describe(self, identifier: str, deadline: float | None) -> dict[str, Any]:
+        """The statement's state, when it has ended, or after a while."""
+        waits = self._waits
+        if waits and deadline is not None:
+            waits = {"WaitTimeSeconds": max(1, min(WAIT_SECONDS, math.ceil(deadline - self._clock.monotonic())))}
         try:
-            return self._call("describe_statement", Id=identifier, **self._waits)
+            return self._call("describe_statement", Id=identifier, **waits)
         except ThrottledError:
-            if not self._waits:
+            if not waits:
                 raise
             self._waits = {}  # too many wait already: ask without waiting from now on
             return self._call("describe_statement", Id=identifier)
