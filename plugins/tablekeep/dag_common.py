@@ -3,9 +3,11 @@
 from datetime import timedelta
 from typing import Any
 
+from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.sdk import DAG, CronTriggerTimetable
 from airflow.timetables.base import Timetable
 
+from tablekeep.dag_notices import notices_of
 from tablekeep.engine.config.base import Pipeline
 from tablekeep.engine.config.kinds.dynamodb import DynamoDBPipeline
 from tablekeep.runtime import ByErrorFamily
@@ -34,6 +36,7 @@ def make_dag(pipeline: Pipeline, dag_id: str, what: str, doc: str, *, schedule: 
         is_paused_upon_creation=False,
         tags=["tablekeep", what, pipeline.tag[:100]],
         default_args=task_defaults(pipeline.owner, pipeline.pool),
+        **notices_of(pipeline, dag_id),
         **more,
     )
 
@@ -60,3 +63,13 @@ def source_of(pipeline: DynamoDBPipeline) -> dict[str, Any]:
 
 def max_usd(pipeline: Pipeline) -> float | None:
     return pipeline.limits.max_usd if pipeline.limits else None
+
+
+def torn_down(work: Any, teardown: Any, setups: Any = None) -> None:
+    """Runs `teardown` after `work`, whatever became of it. The run is red when either failed.
+
+    With `on_failure_fail_dagrun` Airflow takes the state of the run from the teardown and no longer from what is before it, so that a
+    run whose work failed would be green; so the work has another task behind it, which nobody runs.
+    """
+    work >> teardown.as_teardown(setups=setups, on_failure_fail_dagrun=True)
+    work >> EmptyOperator(task_id="done")

@@ -4,6 +4,7 @@ from tablekeep.engine.config.kinds.dynamodb import DynamoDBPipeline
 from tablekeep.engine.config.kinds.rds import RdsPipeline
 from tablekeep.engine.config.model import AnyBackup, AthenaCopy, Backup, Copy, RedshiftCopy
 from tablekeep.engine.config.sets import SetPipeline
+from tablekeep.engine.config.steps import StepPipeline
 from tablekeep.engine.config.values import duration_text
 
 
@@ -206,4 +207,32 @@ Runs by hand only. {who}
 
 By default to a new table. An existing one is only filled where it is empty, or given back missing items, or the items of listed keys; never
 is anything deleted. Refused names: {refused}. A retry of `restore` goes on where the try before it died.
+"""
+
+
+_RED = {
+    "sql": "a statement was refused, or it took longer than its timeout; nothing was changed. The log names its line",
+    "script": "its exit code is not 0, or it took longer than its timeout; its output stands in the log",
+    "aws-call": "the service does not know the call (nothing was called), or refused it",
+    "emr-step": "the step failed; EMR's reason stands in the log. A cluster that was made for it has been ended",
+}
+
+
+def step_doc(pipeline: StepPipeline) -> str:
+    """For `run__…`."""
+    what = {
+        "sql": "SQL, all statements in one transaction",
+        "script": "A script of the team from `include/scripts`",
+        "aws-call": "One call of AWS",
+        "emr-step": "A step of an EMR cluster",
+    }[pipeline.kind]
+    again = {
+        "sql": "A retry runs the statements again, after whatever undid them.",
+        "script": "Exit code 75 asks for another try; any other than 0 does not.",
+        "aws-call": "Tries of one run give the service the same token, where it takes one.",
+        "emr-step": "To run it again, clear all tasks: what makes a cluster or adds a step is never tried twice by itself.",
+    }[pipeline.kind]
+    return f"""# {pipeline.name}
+
+{_schedule(pipeline.schedule, pipeline.timezone)}. {what}. Red: {_RED[pipeline.kind]}. {again}
 """

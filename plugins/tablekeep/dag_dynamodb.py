@@ -9,7 +9,7 @@ from airflow.sdk import DAG, chain
 from tablekeep.dag_common import aws_of, cron_timetable, make_dag, max_usd, source_of
 from tablekeep.dag_docs import backup_doc
 from tablekeep.dag_restores import drill_dag, restore_dag
-from tablekeep.dag_sets import FULL, after_verify, copy_dag, verify_dag
+from tablekeep.dag_sets import FULL, after_verify, copy_dag, verify_dag, with_steps
 from tablekeep.engine.config.kinds.dynamodb import DynamoDBPipeline
 from tablekeep.operators.export import DynamoDBToParquetOperator
 from tablekeep.operators.incremental import IncrementalBackupOperator
@@ -57,6 +57,7 @@ def _backup(pipeline: DynamoDBPipeline) -> DAG:
         )
         chain(plan, read[0])
         chain(read[-1], verify, *tail)
+        with_steps(pipeline, plan, verify, tail, made)
     return dag
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from airflow.sdk import DAG, get_parsing_context
 
 from tablekeep.dag_common import cron_timetable
+from tablekeep.dag_steps import require_first
 from tablekeep.engine.config.base import Pipeline
 from tablekeep.engine.config.kinds import module_name
 from tablekeep.engine.config.load import BadFile, Loaded, find_folder, load_folder
@@ -50,7 +51,10 @@ def build(loaded: Loaded, only: str | None = None) -> Iterator[DAG]:
         if pipeline.enabled:
             for dag_id, make in _makers(pipeline).items():
                 if only is None or only == dag_id:
-                    yield make()
+                    dag = make()
+                    if pipeline.require and dag_id == f"{pipeline.LEAD}__{pipeline.name}":
+                        require_first(pipeline, dag)
+                    yield dag
     taken = {f"{pipeline.LEAD}__{pipeline.name}" for pipeline in loaded.pipelines if pipeline.enabled}
     for bad in loaded.bad:
         dag_id = f"{bad.lead}__{bad.name}"

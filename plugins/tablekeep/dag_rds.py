@@ -8,7 +8,7 @@ from airflow.sdk import DAG, chain
 
 from tablekeep.dag_common import aws_of, cron_timetable, make_dag
 from tablekeep.dag_docs import sql_backup_doc
-from tablekeep.dag_sets import FULL, after_verify, copy_dag, verify_dag
+from tablekeep.dag_sets import FULL, after_verify, copy_dag, verify_dag, with_steps
 from tablekeep.engine.config.kinds.rds import RdsPipeline
 from tablekeep.operators.sql import SqlChangesToParquetOperator, SqlToParquetOperator
 from tablekeep.operators.verify import VerifyBackupOperator
@@ -52,7 +52,9 @@ def _backup(pipeline: RdsPipeline) -> DAG:
             **aws_of(pipeline),
         )
         merge = mode is not None and mode.merge
-        chain(read, verify, *after_verify(pipeline, read.output["backup"], merge=merge, source=_source(pipeline)))
+        tail = after_verify(pipeline, read.output["backup"], merge=merge, source=_source(pipeline))
+        chain(read, verify, *tail)
+        with_steps(pipeline, read, verify, tail, read.output["backup"])
     return dag
 
 

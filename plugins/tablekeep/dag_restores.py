@@ -5,8 +5,9 @@ from typing import Any
 
 from airflow.sdk import DAG, Param, chain
 
-from tablekeep.dag_common import cron_timetable, make_dag, max_usd, source_of
+from tablekeep.dag_common import cron_timetable, make_dag, max_usd, source_of, torn_down
 from tablekeep.dag_docs import drill_doc, restore_doc
+from tablekeep.dag_steps import surround
 from tablekeep.engine.config.kinds.dynamodb import DynamoDBPipeline
 from tablekeep.operators.approve import ApproveRestoreOperator
 from tablekeep.operators.drill import RestoreDrillOperator, SweepScratchTablesOperator
@@ -75,6 +76,7 @@ def restore_dag(pipeline: DynamoDBPipeline) -> DAG:
             **asked,
         )
         chain(plan, approve, apply)
+        surround(pipeline, restore, apply, apply, apply.output)
     return dag
 
 
@@ -189,5 +191,6 @@ def drill_dag(pipeline: DynamoDBPipeline) -> DAG:
             **source_of(pipeline),
         )
         sweep = SweepScratchTablesOperator(task_id="sweep", **where, **source_of(pipeline))
-        one >> sweep.as_teardown(on_failure_fail_dagrun=True)
+        torn_down(one, sweep)
+        surround(pipeline, drill, one, one, one.output)
     return dag

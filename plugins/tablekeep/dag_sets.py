@@ -9,6 +9,7 @@ from airflow.sdk import DAG, Param
 from tablekeep.assets import backup_asset
 from tablekeep.dag_common import aws_of, cron_timetable, make_dag
 from tablekeep.dag_docs import copy_doc, verify_doc
+from tablekeep.dag_steps import surround
 from tablekeep.engine.config.model import AthenaCopy, Copy, MysqlCopy, PostgresCopy, RedshiftCopy
 from tablekeep.engine.config.sets import SetPipeline
 from tablekeep.operators.athena import ParquetToAthenaOperator
@@ -58,6 +59,16 @@ def after_verify(
             )
         )
     return tasks
+
+
+def with_steps(pipeline: SetPipeline, first: Any, verify: Any, tail: list[Any], made: Any) -> None:
+    """Puts the team's steps before and after a backup: after the set of this run that is to be used is verified.
+
+    :param first: the task with which it begins. :param tail: of `after_verify`. :param made: the manifest's URI.
+    """
+    folded = [task for task in tail if isinstance(task, MergeBackupsOperator)]
+    last, made = (folded[0], folded[0].output["backup"]) if folded else (verify, made)
+    surround(pipeline, pipeline.backup, first, last, made)
 
 
 def copy_dag(pipeline: SetPipeline, copy: Copy, source: Mapping[str, Any]) -> DAG:
@@ -121,6 +132,8 @@ def copy_dag(pipeline: SetPipeline, copy: Copy, source: Mapping[str, Any]) -> DA
                 redshift_region_name=copy.region,
                 **common,
             )
+        task = dag.get_task("copy")
+        surround(pipeline, copy, task, task, task.output)
     return dag
 
 
@@ -135,7 +148,7 @@ def verify_dag(pipeline: SetPipeline, source: Mapping[str, Any]) -> DAG:
     verify = pipeline.verify
     schedule = cron_timetable(verify.schedule, verify.timezone)
     with make_dag(pipeline, f"verify__{pipeline.name}", "verify", verify_doc(pipeline), schedule=schedule) as dag:
-        VerifyBackupOperator(
+        task = VerifyBackupOperator(
             task_id="verify",
             level=verify.level,
             subset=verify.subset,
@@ -143,4 +156,5 @@ def verify_dag(pipeline: SetPipeline, source: Mapping[str, Any]) -> DAG:
             bucket_owner=pipeline.backup.bucket_owner,
             **source,
         )
+        surround(pipeline, verify, task, task, task.output)
     return dag

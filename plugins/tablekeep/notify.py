@@ -10,7 +10,7 @@ log = logging.getLogger(__name__)
 def publish(topic: str | None, subject: str, text: str, *, aws_conn_id: str, region: str | None = None) -> None:
     """Publishes to the topic, in the topic's Region. That telling fails does not change what is told: it is logged.
 
-    :param subject: at most 100 characters, as SNS wants it.
+    :param subject: one line; SNS takes fewer than 100 characters of it.
     """
     if not topic:
         return
@@ -18,6 +18,6 @@ def publish(topic: str | None, subject: str, text: str, *, aws_conn_id: str, reg
 
     try:
         sns = clients_for(aws_conn_id, region).client("sns", topic.split(":")[3])
-        sns.publish(TopicArn=topic, Subject=subject[:100], Message=text)
+        sns.publish(TopicArn=topic, Subject=" ".join(subject.split())[:99], Message=text)
     except (botocore.exceptions.ClientError, botocore.exceptions.BotoCoreError) as error:
         log.error("nobody was told by %s (%s); what should be told: %s: %s", topic, error, subject, text)

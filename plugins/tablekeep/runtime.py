@@ -24,7 +24,6 @@ log = logging.getLogger(__name__)
 
 STALE = timedelta(minutes=15)
 """A manual run that names a time further than this from when it was triggered does not mean now."""
-SERVICES = ("dynamodb", "s3", "sts", "application-autoscaling", "redshift-data", "secretsmanager", "glue", "backup")
 
 
 @dataclass(frozen=True)
@@ -97,14 +96,18 @@ class ByErrorFamily(RetryPolicy):
         return RetryDecision.default()
 
 
-def clients_for(aws_conn_id: str, region: str | None) -> "SessionClients":
-    """AWS clients with the credentials, Region and endpoints of an Airflow connection."""
+def clients_for(aws_conn_id: str, region: str | None, *services: str) -> "SessionClients":
+    """AWS clients with the credentials, Region and endpoints of an Airflow connection.
+
+    :param services: more than `SERVICES`, for which the connection may have endpoints, too.
+    """
     from airflow.providers.amazon.aws.hooks.base_aws import AwsBaseHook
 
     from tablekeep.engine.clients import SessionClients
+    from tablekeep.engine.connections import SERVICES
 
     hook = AwsBaseHook(aws_conn_id=aws_conn_id, client_type="sts", region_name=region)
-    endpoints = {name: hook.conn_config.get_service_endpoint_url(name) for name in SERVICES}
+    endpoints = {name: hook.conn_config.get_service_endpoint_url(name) for name in (*SERVICES, *services)}
     session = hook.get_session(region_name=region)
     return SessionClients(
         session, region=region or hook.region_name, endpoints={name: url for name, url in endpoints.items() if url}

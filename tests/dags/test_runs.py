@@ -513,7 +513,7 @@ def test_a_drill_links_its_report_and_tells_when_it_fails(project: Any, dags: An
     found = dags()
     found["backup__orders"].test()
     run = found["drill__orders"].test()
-    assert tasks(run) == {"drill": "success", "sweep": "success"}
+    assert tasks(run) == {"drill": "success", "sweep": "success", "done": "success"}
     drill = next(one for one in run.get_task_instances() if one.task_id == "drill")
     link = drill.xcom_pull(task_ids="drill", key="report_link")
     assert link.startswith(f"https://us-east-1.console.aws.amazon.com/s3/object/{BUCKET}?prefix=backups/v1/")
@@ -521,7 +521,8 @@ def test_a_drill_links_its_report_and_tells_when_it_fails(project: Any, dags: An
     assert told() == []
     pipelines(orders=DRILLED.replace("rto: 2h", "rto: 1s").replace("rpo: 26h", "rpo: 1s"))
     failed = dags()["drill__orders"].test()
-    assert tasks(failed) == {"drill": "failed", "sweep": "success"}
+    assert tasks(failed) == {"drill": "failed", "sweep": "success", "done": "upstream_failed"}
+    assert state(failed) == "failed"
     (message,) = told()
     assert "RPO missed" in message
     assert ".html" in message
@@ -554,7 +555,8 @@ def test_what_a_killed_drill_left_is_swept_by_its_own_run(
     found["backup__orders"].test()
     monkeypatch.setattr("tablekeep.engine.drills.drill.tear_down", lambda *given: False)
     run = found["drill__orders"].test()
-    assert tasks(run) == {"drill": "failed", "sweep": "success"}
+    assert tasks(run) == {"drill": "failed", "sweep": "success", "done": "upstream_failed"}
+    assert state(run) == "failed"
     assert clients().client("dynamodb").list_tables()["TableNames"] == ["orders"]
 
 

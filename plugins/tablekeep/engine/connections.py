@@ -19,6 +19,11 @@ from tablekeep.engine.errors import BadInputError
 PREFIX_VARIABLE = "TABLEKEEP_SECRETS_PREFIX"
 POSTGRES_TYPES = ("postgres", "postgresql")
 MYSQL_TYPES = ("mysql", "mariadb")
+SERVICES = (
+    "dynamodb", "s3", "sts", "application-autoscaling", "redshift-data", "secretsmanager", "glue", "backup", "rds",
+    "sns", "emr",
+)  # fmt: skip
+"""For which a connection's endpoint is looked up; others go where boto3 finds them."""
 
 
 @dataclass(frozen=True)
@@ -211,9 +216,10 @@ def sql_database(connection: Connection) -> tuple[Literal["postgres", "mysql"], 
     return "postgres", postgres_conninfo(connection)
 
 
-def aws_clients(connection: Connection, region: str | None = None) -> SessionClients:
+def aws_clients(connection: Connection, region: str | None = None, *services: str) -> SessionClients:
     """AWS clients for a connection of type aws: keys, profile, role to assume, Region and endpoint, as Airflow reads them.
 
+    :param services: more than `SERVICES`, which the connection's endpoint stands for, too.
     :raises BadInputError: when it is of another type, or asks for a way of log-in that is not built.
     """
     import boto3
@@ -249,5 +255,6 @@ def aws_clients(connection: Connection, region: str | None = None) -> SessionCli
         )
         session = boto3.session.Session(botocore_session=inner)
     endpoint = extra.get("endpoint_url")
-    services = ("dynamodb", "s3", "sts", "application-autoscaling", "redshift-data", "secretsmanager", "glue")
-    return SessionClients(session, region=where, endpoints=dict.fromkeys(services, str(endpoint)) if endpoint else None)
+    return SessionClients(
+        session, region=where, endpoints=dict.fromkeys((*SERVICES, *services), str(endpoint)) if endpoint else None
+    )

@@ -1,10 +1,13 @@
 """What every pipeline file says, whatever its kind. Each kind is a module in `kinds/` with a class made from `Pipeline`."""
 
+from datetime import timedelta
+from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, model_validator
 
-from tablekeep.engine.config.values import ConnectionId, Name, Region, TopicArn
+from tablekeep.engine.config.values import ConnectionId, Duration, Filled, FilledS3, Name, Region, TableName, TopicArn
+from tablekeep.engine.steps.facts import names_in
 
 
 class Model(BaseModel):
@@ -25,6 +28,55 @@ class Limits(Model):
 
     max_usd: Annotated[float, Field(gt=0, strict=False, examples=[50])]
     """A backup, restore or drill that would cost more is refused before anything is paid, with the figure."""
+
+
+class Notice(Model):
+    """Whom to tell, and in which words."""
+
+    topic: TopicArn
+    """An SNS topic."""
+    subject: Annotated[Filled, Field(min_length=1, max_length=100, examples=["{{ pipeline }} failed"])] | None = None
+    """At most 100 characters; without it the DAG and what became of it."""
+    message: Annotated[Filled, Field(min_length=1, max_length=10_000, examples=["Look at {{ run }}"])] | None = None
+    """Without it: pipeline, owner, DAG, run, time, and the tasks that failed."""
+
+
+def _notice(value: Any) -> Any:
+    return {"topic": value} if isinstance(value, str) else value
+
+
+AnyNotice = Annotated[
+    Notice,
+    BeforeValidator(_notice, json_schema_input_type=str | Notice),
+    Field(examples=["arn:aws:sns:us-east-1:123456789012:ops"]),
+]
+
+
+class Require(Model):
+    """What must be there before the pipeline begins; it waits for it."""
+
+    within: Annotated[Duration, Field(examples=["2h"])] = timedelta(hours=1)
+    """How long it waits; then the run fails and says what was missing."""
+    table_exists: list[TableName] = []
+    """DynamoDB tables that are there."""
+    table_has_data: list[TableName] = []
+    """DynamoDB tables with an item at least."""
+    key_exists: list[FilledS3] = []
+    """Objects in S3."""
+    prefix_not_empty: list[FilledS3] = []
+    """Folders in S3 with an object at least: s3://bucket/orders does not mean s3://bucket/orders_v2."""
+
+    @model_validator(mode="after")
+    def _something(self) -> "Require":
+        if not self.requirements:
+            raise ValueError("it requires nothing: give table_exists, table_has_data, key_exists or prefix_not_empty")
+        return self
+
+    @property
+    def requirements(self) -> list[tuple[str, str]]:
+        """Kind and name of each, as `steps/require.py` takes them."""
+        kinds = ("table_exists", "table_has_data", "key_exists", "prefix_not_empty")
+        return [(kind, name) for kind in kinds for name in getattr(self, kind)]
 
 
 def _version(value: Any) -> Any:
@@ -65,6 +117,41 @@ class Pipeline(Model):
     """Who is told when something is wrong."""
     limits: Limits | None = None
     """What one run may cost."""
+    require: Require | None = None
+    """What must be there before the leading DAG (backup__, run__) begins."""
+    on_fail: AnyNotice | None = None
+    """An SNS topic that is told when a run of any of the pipeline's DAGs has failed."""
+    on_success: AnyNotice | None = None
+    """An SNS topic that is told when a run of any of them has succeeded."""
+    late_after: Annotated[Duration, Field(examples=["2h"])] | None = None
+    """A scheduled run of the leading DAG that has not succeeded so long after its time is late."""
+    on_late: AnyNotice | None = None
+    """An SNS topic that is told of it."""
+
+    _include: Path | None = PrivateAttr(default=None)
+
+    @model_validator(mode="after")
+    def _late_is_told(self) -> "Pipeline":
+        if (self.late_after is None) != (self.on_late is None):
+            raise ValueError("late_after and on_late go together")
+        schedule = self.timed[0]
+        if self.late_after and schedule is None:
+            raise ValueError("late_after needs a schedule: what has no time is never late")
+        wanted = names_in([name for _, name in self.require.requirements]) if self.require else set()
+        if schedule is None and wanted & {"window_start", "window_end"}:
+            raise ValueError(f"require: {{{{ {min(wanted)} }}}} needs a schedule, and there is none")
+        if "manifest" in wanted:
+            raise ValueError("require: before the pipeline begins there is no {{ manifest }}")
+        return self
+
+    @property
+    def include(self) -> Path | None:
+        """The folder beside `pipelines/`, which holds `sql/` and `scripts/`; None when the pipeline is from no file."""
+        return self._include
+
+    def lies_in(self, include: Path) -> None:
+        """Tells the pipeline where its file lies."""
+        self._include = include
 
     @property
     def subject(self) -> str:

@@ -12,6 +12,7 @@ from tablekeep.engine.config.check import check_pipeline
 from tablekeep.engine.config.environments import VARIABLE, Environment, read_environment
 from tablekeep.engine.config.kinds import DEFAULT_KIND, fans_out, kinds
 from tablekeep.engine.config.problems import Problem
+from tablekeep.engine.config.step_files import wrong_files
 from tablekeep.engine.config.values import MAX_NAME
 from tablekeep.engine.config.yaml_reader import BadYamlError, Document, dotted, merged, read_yaml
 from tablekeep.engine.errors import BadInputError
@@ -202,9 +203,11 @@ def _load_file(
         problems += wrong
         stem = file.stem
         for table in tables if not problems else [""]:
-            yield _one(document, shown, environment, problems, f"{stem}-{slug(table)}" if table else stem, table)
+            yield _one(
+                document, shown, environment, problems, f"{stem}-{slug(table)}" if table else stem, table, folder.parent
+            )
         return
-    yield _one(document, shown, environment, problems, file.stem, "")
+    yield _one(document, shown, environment, problems, file.stem, "", folder.parent)
 
 
 def _kind(documents: Sequence[Document]) -> str:
@@ -225,9 +228,15 @@ def _of_kind(defaults: Document, kind: str) -> Document:
 
 
 def _one(
-    document: Document, shown: Path, environment: Environment, problems: list[Problem], name: str, table: str
+    document: Document,
+    shown: Path,
+    environment: Environment,
+    problems: list[Problem],
+    name: str,
+    table: str,
+    include: Path,
 ) -> Pipeline | BadFile:
-    """One pipeline of a file; `table` when the file has `tables:`."""
+    """One pipeline of a file; `table` when the file has `tables:`. `include` is the folder beside that of the pipelines."""
     words = {"table": table} if table else {}
     data, wrong = environment.fill(document, words, shown)
     problems = problems + wrong
@@ -240,6 +249,9 @@ def _one(
     if data["name"] is None:
         data["name"] = name
     pipeline, found = check_pipeline(data, document, shown)
+    if pipeline is not None:
+        pipeline.lies_in(include)
+        found += _wrong_files(pipeline, document, shown)
     unfilled = {problem.field for problem in wrong}
     problems += [problem for problem in found if problem.field not in unfilled]
     if pipeline is not None and not problems:
@@ -253,6 +265,14 @@ def _one(
         shown, slug(wanted), tuple(dict.fromkeys(problems)), schedule if isinstance(schedule, str) else None,
         timezone if isinstance(timezone, str) else "UTC", data.get("enabled") is not False, model.LEAD,
     )  # fmt: skip
+
+
+def _wrong_files(pipeline: Pipeline, document: Document, shown: Path) -> list[Problem]:
+    problems = []
+    for path, rule in wrong_files(pipeline, pipeline.include) if pipeline.include else ():
+        mark = document.mark(path)
+        problems.append(Problem(mark.file if mark else shown, mark.line if mark else None, dotted(path), rule))
+    return problems
 
 
 def _levels(folder: Path, file: Path) -> list[Path]:

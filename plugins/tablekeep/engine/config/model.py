@@ -5,6 +5,8 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from tablekeep.engine.config.base import Model
+from tablekeep.engine.config.places import RedshiftPlace
+from tablekeep.engine.config.steps import Stepped
 from tablekeep.engine.config.values import (
     Account,
     Budget,
@@ -17,7 +19,6 @@ from tablekeep.engine.config.values import (
     Region,
     RoleArn,
     S3Uri,
-    SecretArn,
     SqlTable,
     TestingPlanArn,
     Timezone,
@@ -80,7 +81,7 @@ class Keep(Model):
         return self
 
 
-class AnyBackup(Model):
+class AnyBackup(Stepped):
     """What the backups of all kinds have in common."""
 
     schedule: Cron | None = None
@@ -123,7 +124,7 @@ class Backup(AnyBackup):
         return self
 
 
-class Verify(Model):
+class Verify(Stepped):
     """Verifies the newest backup again, for storage rots silently. Each new backup is verified in any case."""
 
     schedule: Cron | None = None
@@ -144,7 +145,7 @@ class Verify(Model):
         return self
 
 
-class _Copy(Model):
+class _Copy(Stepped):
     name: Name
     """Part of the DAG's id: copy__<pipeline>__<name>."""
     mode: Literal["replace"] = "replace"
@@ -173,40 +174,16 @@ class MysqlCopy(_Copy):
     """The Airflow connection of the database."""
 
 
-class RedshiftCopy(_Copy):
+class RedshiftCopy(_Copy, RedshiftPlace):
     """A copy to Redshift over its Data API: a serverless workgroup, or a cluster with a user or a secret."""
 
     to: Literal["redshift"]
     """The kind of database."""
-    workgroup: Annotated[str, Field(min_length=3, max_length=64, examples=["dwh"])] | None = None
-    """The serverless workgroup."""
-    cluster: Annotated[str, Field(min_length=1, max_length=63, examples=["dwh"])] | None = None
-    """The provisioned cluster."""
-    database: Annotated[str, Field(min_length=1, max_length=127, examples=["prod"])]
-    """The database."""
-    db_user: Annotated[str, Field(min_length=1, max_length=127, examples=["loader"])] | None = None
-    """The database user of a cluster, when no secret is given."""
-    secret: SecretArn | None = None
-    """The secret with user and password."""
     iam_role: RoleArn
     """The role with which Redshift reads the backup from S3."""
-    aws_conn_id: ConnectionId | None = None
-    """The Airflow connection for the Data API; the pipeline's when not given."""
-    region: Region | None = None
-    """The warehouse's Region; the pipeline's when not given."""
-
-    @model_validator(mode="after")
-    def _one_kind(self) -> "RedshiftCopy":
-        if bool(self.workgroup) == bool(self.cluster):
-            raise ValueError("give either workgroup or cluster")
-        if self.workgroup and self.db_user:
-            raise ValueError("db_user goes with cluster; a workgroup takes the role's own user, or a secret")
-        if self.cluster and bool(self.db_user) == bool(self.secret):
-            raise ValueError("a cluster needs either db_user or secret")
-        return self
 
 
-class AthenaCopy(Model):
+class AthenaCopy(Stepped):
     """A table of Glue's Data Catalog that shows the newest backup in Athena. The Parquet is queried where it lies; no row is moved."""
 
     name: Name
@@ -254,7 +231,7 @@ class DrillCheck(Model):
         return self
 
 
-class Drill(Model):
+class Drill(Stepped):
     """Restores a backup to a scratch table, proves it, measures, and deletes the scratch table."""
 
     schedule: Cron | None = None
@@ -311,7 +288,7 @@ class Drill(Model):
         return None if self.scope == "full" else float(self.scope.rstrip("%"))
 
 
-class Restore(Model):
+class Restore(Stepped):
     """Rules for the DAG restore__<pipeline>, which runs by hand only."""
 
     patterns_refused: list[Annotated[str, Field(min_length=1, max_length=255, examples=["prod-*"])]] = []

@@ -6,10 +6,11 @@ from datetime import timedelta
 from typing import Annotated, Any
 
 import croniter
-from pydantic import BeforeValidator, Field, PlainSerializer
+from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer
 
 from tablekeep.engine.errors import BadInputError
 from tablekeep.engine.names import check_table_name, parse_s3
+from tablekeep.engine.steps.facts import names_in, without_names
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _DURATION = re.compile(r"([0-9]{1,6})([smhd])\Z")
@@ -174,3 +175,26 @@ TopicArn = _string(
     _matches(r"arn:aws[a-z-]*:sns:[a-z0-9-]+:[0-9]{12}:[\w.-]+", "it must be an SNS topic's ARN"),
     "arn:aws:sns:us-east-1:123456789012:ops",
 )
+
+
+def known_names(value: Any) -> Any:
+    """That each `{{ name }}`, in a text or in what holds texts, is one of `RunFacts`.
+
+    :raises ValueError: else, for pydantic.
+    """
+    try:
+        names_in(value)
+    except BadInputError as error:
+        raise ValueError(f"{error.what.removeprefix('reading ')} is not known: {error.why}") from None
+    return value
+
+
+def _filled_s3(value: Any) -> str:
+    parse = _as_rule(parse_s3)
+    parse(without_names(known_names(_text(value))))
+    return str(value)
+
+
+Filled = Annotated[str, AfterValidator(known_names)]
+"""A text with `{{ as_of }}` and the like, filled in for each run."""
+FilledS3 = _string(_filled_s3, "s3://acme-in/{{ as_of:%Y/%m/%d }}/_SUCCESS")

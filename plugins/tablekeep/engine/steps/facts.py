@@ -97,6 +97,11 @@ def names_in(value: Any) -> set[str]:
     return found
 
 
+def without_names(text: str) -> str:
+    """The text with an `x` for each `{{ name }}`, to look at what is around them."""
+    return _REFERENCE.sub("x", text)
+
+
 def _each_text(value: Any, do: Callable[[str], object]) -> None:
     if isinstance(value, str):
         do(value)

@@ -65,6 +65,18 @@ class ScriptReport:
         return asdict(self)
 
 
+class Running:
+    """A script that runs, for whoever may have to stop it from beside or in a signal's handler."""
+
+    def __init__(self) -> None:
+        self.keeper: subprocess.Popen[bytes] | None = None
+
+    def stop(self) -> None:
+        """Ends the script, with all that it has started; nothing when none runs."""
+        if self.keeper is not None and self.keeper.poll() is None:
+            self.keeper.terminate()
+
+
 def plan_script(request: ScriptRequest, environ: Mapping[str, str] | None = None) -> list[str]:
     """The program and its arguments, before these are filled in, when the script may be run.
 
@@ -111,10 +123,18 @@ def clean_environment(
     return {"LANG": "C.UTF-8", "HOME": home, "TMPDIR": home} | region | passed | facts.environment()
 
 
-def run_script(request: ScriptRequest, facts: RunFacts, *, clock: Clock, say: Callable[[str], None]) -> ScriptReport:
+def run_script(
+    request: ScriptRequest,
+    facts: RunFacts,
+    *,
+    clock: Clock,
+    say: Callable[[str], None],
+    running: Running | None = None,
+) -> ScriptReport:
     """Runs a script to its end.
 
     :param say: gets each line of its output and errors, in their order, without control characters.
+    :param running: by which it can be stopped.
     :raises BadInputError: before it was started. :raises TransientError: when it ended with the exit code 75.
     :raises PermanentError: when it ended with another one, by a signal, or not in time.
     """
@@ -123,7 +143,7 @@ def run_script(request: ScriptRequest, facts: RunFacts, *, clock: Clock, say: Ca
     command[len(command) - len(request.arguments) :] = [facts.fill(one) for one in request.arguments]
     began = clock.monotonic()
     with tempfile.TemporaryDirectory(prefix="tablekeep-script-", ignore_cleanup_errors=True) as home:
-        said, lines = _run(command, request, clean_environment(request, facts, home), home, say)
+        said, lines = _run(command, request, clean_environment(request, facts, home), say, running or Running())
     seconds = round(clock.monotonic() - began, 3)
     kind, _, number = said.partition(" ")
     if said == "exit 0":
@@ -146,19 +166,23 @@ def run_script(request: ScriptRequest, facts: RunFacts, *, clock: Clock, say: Ca
 
 
 def _run(
-    command: list[str], request: ScriptRequest, environment: dict[str, str], home: str, say: Callable[[str], None]
+    command: list[str],
+    request: ScriptRequest,
+    environment: dict[str, str],
+    say: Callable[[str], None],
+    running: Running,
 ) -> tuple[str, int]:
     """What the keeper says of the end, and how many lines there were."""
     status, status_in = os.pipe()
     limits = [str(status_in), str(request.timeout_seconds), str(request.grace_seconds)]
     try:
-        keeper = subprocess.Popen(
+        keeper = running.keeper = subprocess.Popen(
             [sys.executable, "-I", "-S", str(_KEEPER), *limits, "--", *command],
             stdin=subprocess.PIPE,  # closes when this process ends, however it does
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             env=environment,
-            cwd=home,
+            cwd=environment["HOME"],
             pass_fds=(status_in,),
             start_new_session=True,
         )

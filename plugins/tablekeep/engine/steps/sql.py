@@ -6,6 +6,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, Protocol
 
+from tablekeep.engine.clients import Clients
 from tablekeep.engine.clock import Clock
 from tablekeep.engine.connections import MYSQL_TYPES, Connection, mysql_arguments, postgres_conninfo
 from tablekeep.engine.errors import BadInputError
@@ -143,3 +144,12 @@ def database_of(connection: Connection) -> Database:
     from tablekeep.engine.steps.postgres import PostgresDatabase
 
     return PostgresDatabase(postgres_conninfo(connection))
+
+
+def redshift_database(clients: Clients, place: Mapping[str, Any]) -> Database:
+    """The database of Redshift that a section `redshift` names. :param clients: of its Region."""
+    from tablekeep.engine.copies.redshift_api import Address
+    from tablekeep.engine.steps.redshift import RedshiftDatabase
+
+    names = ("workgroup", "cluster", "db_user", "secret")
+    return RedshiftDatabase(clients, Address(place["database"], **{name: place.get(name) for name in names}))

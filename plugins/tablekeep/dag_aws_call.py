@@ -1,0 +1,5 @@
+"""The DAG of `kind: aws-call`: `run__<name>`."""
+
+from tablekeep.dag_steps import step_makers as makers
+
+__all__ = ["makers"]

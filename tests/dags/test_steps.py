@@ -1,0 +1,378 @@
+"""Steps, preconditions and notices in whole DAGs, run by `dag.test()` against real databases and the stand-in."""
+
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from moto.backends import get_backend
+
+from tests.tables import BUCKET, ROOT, make_bucket, make_table, orders
+
+SQL = """
+version: 1
+kind: sql
+owner: shop-team
+schedule: "0 2 * * *"
+conn_id: analytics_pg
+file: totals.sql
+parameters: {day: "{{ window_start:%Y-%m-%d }}", n: 7}
+"""
+
+
+def state(run: Any) -> str:
+    return str(run.state)
+
+
+def tasks(run: Any) -> dict[str, str]:
+    return {one.task_id: str(one.state) for one in run.get_task_instances()}
+
+
+@pytest.fixture
+def project(local_aws: Any, pipelines: Any, postgres: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """An empty database with the table totals, a bucket, and folders for SQL and scripts; scripts are allowed."""
+    make_bucket(local_aws)
+    monkeypatch.setenv("AIRFLOW_CONN_ANALYTICS_PG", postgres.create_database("steps"))
+    monkeypatch.setenv("TABLEKEEP_ALLOW_SCRIPTS", "true")
+    include = pipelines().parent
+    (include / "sql").mkdir()
+    (include / "scripts").mkdir()
+    (include / "sql" / "totals.sql").write_text(
+        "DELETE FROM totals WHERE day = :day;\nINSERT INTO totals VALUES (:day, :n)\n"
+    )
+    with postgres.connect("steps") as connection:
+        connection.execute("CREATE TABLE totals (day text, n int)")
+    yield postgres
+    postgres.drop_database("steps")
+
+
+def rows(project: Any, table: str = "totals") -> list[tuple[Any, ...]]:
+    with project.connect("steps") as connection:
+        return list(connection.execute(f"SELECT * FROM {table} ORDER BY 1, 2").fetchall())
+
+
+def script(pipelines: Any, name: str, text: str) -> None:
+    path = pipelines().parent / "scripts" / name
+    path.write_text(f"#!/bin/sh\n{text}\n")
+    path.chmod(0o755)
+
+
+def test_a_night_of_sql(project: Any, pipelines: Any, dags: Any) -> None:
+    pipelines(totals=SQL)
+    dag = dags()["run__totals"]
+    assert {"tablekeep", "run", "sql:totals"} <= set(dag.tags)
+    for _ in range(2):
+        assert state(dag.test(logical_date=datetime(2026, 11, 23, 2, 0, tzinfo=UTC))) == "success"
+    assert rows(project) == [("2026-11-22", 7)]
+
+
+def test_a_refused_statement_is_red_and_changes_nothing(project: Any, pipelines: Any, dags: Any) -> None:
+    pipelines(totals=SQL)
+    (pipelines().parent / "sql" / "totals.sql").write_text(
+        "INSERT INTO totals VALUES (:day, :n);\nINSERT INTO nowhere VALUES (1)"
+    )
+    assert tasks(dags()["run__totals"].test()) == {"run": "failed"}
+    assert rows(project) == []
+
+
+STEPPED = f"""
+version: 1
+table: orders
+region: us-east-1
+backup:
+  to: {ROOT}
+  before:
+    - {{kind: sql, name: open, conn_id: analytics_pg, sql: "INSERT INTO totals VALUES ('before', 1)"}}
+    - {{kind: script, name: look, script: tell.sh, arguments: [before, 5]}}
+  after:
+    - {{kind: sql, name: close, conn_id: analytics_pg, sql: "INSERT INTO totals VALUES (:m, 2)", parameters: {{m: "{{{{ manifest }}}}"}}}}
+    - {{kind: script, name: tell, script: tell.sh, arguments: ["{{{{ manifest }}}}"]}}
+    - {{kind: aws-call, name: mark, service: s3, method: put_object, parameters: {{Bucket: {BUCKET}, Key: "done/{{{{ as_of:%Y }}}}", Body: x}}}}
+copies:
+  - name: analytics
+    to: postgres
+    conn_id: analytics_pg
+    table: public.orders
+    after: [{{kind: sql, name: grant, conn_id: analytics_pg, sql: "INSERT INTO totals SELECT 'copied', count(*) FROM orders"}}]
+verify: {{after: [{{kind: sql, name: note, conn_id: analytics_pg, sql: "INSERT INTO totals VALUES (:m, 3)", parameters: {{m: "{{{{ manifest }}}}"}}}}]}}
+drill:
+  before: [{{kind: sql, name: start, conn_id: analytics_pg, sql: "INSERT INTO totals VALUES ('drill', 4)"}}]
+  after: [{{kind: sql, name: note, conn_id: analytics_pg, sql: "INSERT INTO totals VALUES (:m, 5)", parameters: {{m: "{{{{ manifest }}}}"}}}}]
+"""
+
+
+def test_steps_run_before_and_after_each_verb_and_know_its_backup(
+    project: Any, pipelines: Any, dags: Any, local_aws: Any, tmp_path: Path
+) -> None:
+    make_table(local_aws, "orders", orders(5))
+    said = tmp_path / "said"
+    script(pipelines, "tell.sh", f'echo "$TABLEKEEP_STEP $* $TABLEKEEP_MANIFEST" >> {said}')
+    pipelines(orders=STEPPED)
+    found = dags()
+    night = found["backup__orders"].test()
+    assert tasks(night) == {
+        "before.open": "success", "before.look": "success", "plan": "success", "backup": "success", "verify": "success",
+        "publish": "success", "after.close": "success", "after.tell": "success", "after.mark": "success",
+    }  # fmt: skip
+    ends = {one.task_id: (one.start_date, one.end_date) for one in night.get_task_instances()}
+    assert ends["before.open"][1] <= ends["before.look"][0] <= ends["plan"][0]
+    assert ends["verify"][1] <= ends["after.close"][0]
+    (manifest,) = [
+        f"s3://{BUCKET}/{one['Key']}"
+        for one in local_aws.client("s3").list_objects_v2(Bucket=BUCKET)["Contents"]
+        if one["Key"].endswith("manifest.json")
+    ]
+    assert rows(project) == sorted([("before", 1), (manifest, 2)])
+    assert said.read_text().splitlines() == ["look before 5 ", f"tell {manifest} {manifest}"]
+    assert local_aws.client("s3").list_objects_v2(Bucket=BUCKET, Prefix="done/")["KeyCount"] == 1
+    for dag_id in ("copy__orders__analytics", "verify__orders", "drill__orders"):
+        assert state(found[dag_id].test()) == "success", dag_id
+    assert rows(project) == sorted(
+        [("before", 1), (manifest, 2), ("copied", 5), (manifest, 3), ("drill", 4), (manifest, 5)]
+    )
+
+
+def test_a_step_that_fails_before_keeps_the_backup_from_being_made(
+    project: Any, pipelines: Any, dags: Any, local_aws: Any
+) -> None:
+    make_table(local_aws, "orders", orders(1))
+    script(pipelines, "tell.sh", "exit 1")
+    pipelines(orders=STEPPED)
+    run = dags()["backup__orders"].test()
+    assert state(run) == "failed"
+    assert (tasks(run)["before.look"], tasks(run)["backup"]) == ("failed", "upstream_failed")
+    assert local_aws.client("s3").list_objects_v2(Bucket=BUCKET)["KeyCount"] == 0
+
+
+def test_scripts_are_refused_where_the_deployment_does_not_allow_them(
+    project: Any, pipelines: Any, dags: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    script(pipelines, "tell.sh", f"touch {tmp_path / 'was-run'}")
+    pipelines(tell="version: 1\nkind: script\nscript: tell.sh\n")
+    monkeypatch.delenv("TABLEKEEP_ALLOW_SCRIPTS")
+    assert tasks(dags()["run__tell"].test()) == {"run": "failed"}
+    assert not (tmp_path / "was-run").exists()
+    monkeypatch.setenv("TABLEKEEP_ALLOW_SCRIPTS", "true")
+    assert tasks(dags()["run__tell"].test()) == {"run": "success"}
+    assert (tmp_path / "was-run").exists()
+
+
+REQUIRE = (
+    SQL
+    + f"""
+require:
+  within: WITHIN
+  table_has_data: [orders]
+  key_exists: ["s3://{BUCKET}/in/{{{{ window_start:%Y-%m-%d }}}}/_SUCCESS"]
+"""
+)
+
+
+def waiting(dag: Any, seconds: float = 0.1) -> Any:
+    dag.get_task("require").poll_seconds = seconds
+    return dag
+
+
+def test_a_pipeline_waits_for_what_it_requires(project: Any, pipelines: Any, dags: Any, local_aws: Any) -> None:
+    make_table(local_aws, "orders", orders(1))
+    pipelines(totals=REQUIRE.replace("WITHIN", "1m"))
+    put = threading.Timer(
+        1.5, lambda: local_aws.client("s3").put_object(Bucket=BUCKET, Key="in/2026-11-22/_SUCCESS", Body=b"")
+    )
+    put.start()
+    began = time.monotonic()
+    run = waiting(dags()["run__totals"]).test(logical_date=datetime(2026, 11, 23, 2, 0, tzinfo=UTC))
+    put.join()
+    assert tasks(run) == {"require": "success", "run": "success"}
+    assert time.monotonic() - began > 1
+
+
+def test_what_does_not_come_is_red_and_named(
+    project: Any, pipelines: Any, dags: Any, local_aws: Any, capfd: Any
+) -> None:
+    make_table(local_aws, "orders", [])
+    pipelines(totals=REQUIRE.replace("WITHIN", "1s"))
+    run = waiting(dags()["run__totals"]).test(logical_date=datetime(2026, 11, 23, 2, 0, tzinfo=UTC))
+    assert tasks(run) == {"require": "failed", "run": "upstream_failed"}
+    told = "".join(capfd.readouterr())
+    assert "after 1 s there was not an item in the table orders, nor the object" in told
+    assert rows(project) == []
+
+
+@pytest.fixture
+def topic(local_aws: Any) -> tuple[str, Callable[[], list[dict[str, str]]]]:
+    """A topic, and what was published to it."""
+    sns, sqs = local_aws.client("sns"), local_aws.client("sqs")
+    arn = sns.create_topic(Name="ops")["TopicArn"]
+    queue = sqs.create_queue(QueueName="ops")["QueueUrl"]
+    address = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    sns.subscribe(TopicArn=arn, Protocol="sqs", Endpoint=address)
+
+    def read() -> list[dict[str, str]]:
+        found: list[dict[str, str]] = []
+        while messages := sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10).get("Messages"):
+            for one in messages:
+                body = json.loads(one["Body"])
+                found.append({"subject": body["Subject"], "message": body["Message"]})
+                sqs.delete_message(QueueUrl=queue, ReceiptHandle=one["ReceiptHandle"])
+        return found
+
+    return arn, read
+
+
+def test_people_are_told_of_failures_and_successes_in_their_words(
+    project: Any, pipelines: Any, dags: Any, topic: Any
+) -> None:
+    arn, read = topic
+    notices = f"on_fail: {arn}\non_success: {{topic: '{arn}', subject: '{{{{ pipeline }}}} is done', message: 'for {{{{ as_of:%d.%m.%Y }}}}'}}\n"
+    pipelines(totals=SQL + notices)
+    when = datetime(2026, 11, 23, 2, 0, tzinfo=UTC)
+    assert state(dags()["run__totals"].test(logical_date=when)) == "success"
+    assert read() == [{"subject": "totals is done", "message": "for 23.11.2026"}]
+    (pipelines().parent / "sql" / "totals.sql").write_text(
+        "INSERT INTO totals SELECT :day, CAST('PL4NTED' AS int) + :n"
+    )
+    assert state(dags()["run__totals"].test(logical_date=when)) == "failed"
+    (told,) = read()
+    assert told["subject"] == "run__totals failed"
+    assert told["message"].splitlines()[:5] == [
+        "run__totals failed.",
+        "",
+        "pipeline: totals",
+        "owner: shop-team",
+        told["message"].splitlines()[4],
+    ]
+    assert "time: 2026-11-23T02:00:00Z" in told["message"]
+    assert "last task: run" in told["message"]
+    assert "PL4NTED" not in told["message"]
+
+
+def test_a_topic_that_is_not_there_changes_nothing_about_the_run(
+    project: Any, pipelines: Any, dags: Any, capfd: Any
+) -> None:
+    pipelines(totals=SQL + "on_success: arn:aws:sns:us-east-1:123456789012:gone\n")
+    assert state(dags()["run__totals"].test()) == "success"
+    assert "nobody was told by arn:aws:sns:us-east-1:123456789012:gone" in caplog.text
+
+
+CALL = f"""
+version: 1
+kind: aws-call
+service: s3
+method: put_object
+parameters: {{Bucket: {BUCKET}, Key: "nightly/{{{{ run }}}}", Body: hello}}
+"""
+
+
+def test_a_night_of_one_call(project: Any, pipelines: Any, dags: Any, local_aws: Any) -> None:
+    pipelines(mark=CALL, wrong=CALL.replace("put_object", "put_objects"))
+    found = dags()
+    assert state(found["run__mark"].test()) == "success"
+    (one,) = local_aws.client("s3").list_objects_v2(Bucket=BUCKET)["Contents"]
+    assert one["Key"].startswith("nightly/run__mark/manual__")
+    assert tasks(found["run__wrong"].test()) == {"run": "failed"}
+
+
+EMR = """
+version: 1
+kind: emr-step
+schedule: "0 3 * * *"
+arguments: [spark-submit, "s3://acme/etl.py", "{{ window_start:%Y-%m-%d }}"]
+"""
+NEW = "new_cluster: {release: emr-7.9.0, core_count: 1, log_uri: 's3://acme/logs', applications: [Spark]}\n"
+
+
+class Emr:
+    """What happens to the stand-in's clusters while tasks wait."""
+
+    def __init__(self, state: str) -> None:
+        self._state, self._ended = state, threading.Event()
+        self._thread = threading.Thread(target=self._work)
+
+    @property
+    def clusters(self) -> list[Any]:
+        return list(get_backend("emr")["123456789012"]["us-east-1"].clusters.values())
+
+    def _work(self) -> None:
+        while not self._ended.wait(0.2):
+            for cluster in self.clusters:
+                for step in cluster.steps:
+                    step.state = self._state
+
+    def __enter__(self) -> "Emr":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        self._thread.join()
+
+
+@pytest.mark.parametrize(("ends", "expected"), [("COMPLETED", "success"), ("FAILED", "failed")])
+def test_a_cluster_is_made_used_and_ended_whatever_becomes_of_its_step(
+    project: Any, pipelines: Any, dags: Any, ends: str, expected: str
+) -> None:
+    pipelines(etl=EMR + NEW)
+    dag = dags()["run__etl"]
+    dag.get_task("run").poll_seconds = 0.1
+    with Emr(ends) as emr:
+        run = dag.test(logical_date=datetime(2026, 11, 23, 3, 0, tzinfo=UTC))
+        done = "success" if expected == "success" else "upstream_failed"
+        assert tasks(run) == {
+            "plan": "success",
+            "cluster": "success",
+            "run": expected,
+            "terminate": "success",
+            "done": done,
+        }
+        assert state(run) == expected
+        (cluster,) = emr.clusters
+    assert cluster.state == "TERMINATED"
+    assert cluster.keep_job_flow_alive_when_no_steps is False
+    assert cluster.steps[0].args[-1] == "2026-11-22"
+    assert {type(task).__module__.split(".")[0] for task in dag.tasks if task.task_id in ("cluster", "terminate")} == {
+        "airflow"
+    }
+
+
+def test_on_a_cluster_that_is_there_the_step_is_added_once(
+    project: Any, pipelines: Any, dags: Any, local_aws: Any
+) -> None:
+    instances = {"MasterInstanceType": "m5.xlarge", "InstanceCount": 1, "KeepJobFlowAliveWhenNoSteps": True}
+    made = local_aws.client("emr").run_job_flow(Name="ours", ReleaseLabel="emr-7.9.0", Instances=instances)["JobFlowId"]
+    pipelines(etl=EMR + f"cluster: {made}\n")
+    dag = dags()["run__etl"]
+    dag.get_task("run").poll_seconds = 0.1
+    with Emr("COMPLETED") as emr:
+        assert tasks(dag.test()) == {"plan": "success", "step": "success", "run": "success"}
+        (cluster,) = emr.clusters
+    assert cluster.state == "RUNNING"
+    assert len(cluster.steps) == 1
+    assert dag.get_task("step").retries == 0
+
+
+def test_an_emr_step_that_asks_for_what_is_not_is_red_before_it_costs(project: Any, pipelines: Any, dags: Any) -> None:
+    pipelines(etl=EMR + NEW.replace("core_count: 1", "settings: {EbsRootVolumeSise: 5}"))
+    run = dags()["run__etl"].test()
+    assert (tasks(run)["plan"], tasks(run)["terminate"]) == ("failed", "upstream_failed")
+    assert not get_backend("emr")["123456789012"]["us-east-1"].clusters
+
+
+def test_whoever_ends_the_waiting_task_ends_the_cluster(project: Any, local_aws: Any) -> None:
+    import asyncio
+
+    from tablekeep.triggers import EmrStepTrigger
+
+    instances = {"MasterInstanceType": "m5.xlarge", "InstanceCount": 1}
+    made = local_aws.client("emr").run_job_flow(Name="ours", ReleaseLabel="emr-7.9.0", Instances=instances)["JobFlowId"]
+    trigger = EmrStepTrigger(
+        cluster=made, step=None, until="2099-01-01T00:00:00+00:00", aws_conn_id="aws_default", region_name="us-east-1"
+    )
+    path, arguments = trigger.serialize()
+    assert path == "tablekeep.triggers.EmrStepTrigger"
+    asyncio.run(EmrStepTrigger(**arguments).on_kill())
+    assert [one.state for one in get_backend("emr")["123456789012"]["us-east-1"].clusters.values()] == ["TERMINATED"]
