@@ -8,9 +8,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import pymysql
 import pytest
 from moto.backends import get_backend
 
+from tests.dags.conftest import HOME
 from tests.tables import BUCKET, ROOT, make_bucket, make_table, orders
 
 SQL = """
@@ -252,7 +254,7 @@ def test_people_are_told_of_failures_and_successes_in_their_words(
 
 
 def test_a_topic_that_is_not_there_changes_nothing_about_the_run(
-    project: Any, pipelines: Any, dags: Any, capfd: Any
+    project: Any, pipelines: Any, dags: Any, caplog: Any
 ) -> None:
     pipelines(totals=SQL + "on_success: arn:aws:sns:us-east-1:123456789012:gone\n")
     assert state(dags()["run__totals"].test()) == "success"
@@ -376,3 +378,94 @@ def test_whoever_ends_the_waiting_task_ends_the_cluster(project: Any, local_aws:
     assert path == "tablekeep.triggers.EmrStepTrigger"
     asyncio.run(EmrStepTrigger(**arguments).on_kill())
     assert [one.state for one in get_backend("emr")["123456789012"]["us-east-1"].clusters.values()] == ["TERMINATED"]
+
+
+PLANTED = ("PL4NTED-password", "AKIAPL4NTED", "PL4NTED-secret-key")
+
+
+def planted(place: str, content: bytes | str) -> list[str]:
+    text = content if isinstance(content, str) else content.decode("latin-1")
+    return [f"{secret} in {place}" for secret in PLANTED if secret in text]
+
+
+def test_a_password_and_an_access_key_appear_nowhere(
+    project: Any, pipelines: Any, dags: Any, local_aws: Any, mariadb: Any, topic: Any, capfd: Any, caplog: Any,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    """No log, XCom, rendered template, state, SQL text, message or object holds them, whether runs succeed or fail."""
+    password, key, secret = PLANTED
+    arn, read = topic
+    place = local_aws.endpoint.replace(":", "%3A").replace("/", "%2F")
+    monkeypatch.setenv("AIRFLOW_CONN_AWS_SHOP", f"aws://{key}:{secret}@/?region_name=us-east-1&endpoint_url={place}")
+    monkeypatch.setenv("AIRFLOW_CONN_ANALYTICS_PG", f"postgresql://loader:{password}@127.0.0.1:{project.port}/steps")
+    monkeypatch.setenv("AIRFLOW_CONN_SHOP_DB", f"mysql://loader:{password}@127.0.0.1:{mariadb.port}/mysql")
+    monkeypatch.setenv("AIRFLOW_CONN_GONE", f"postgresql://loader:{password}@127.0.0.1:9/steps")
+    monkeypatch.setenv("AIRFLOW_CONN_WRONG", f"postgresql://nobody:{password}@127.0.0.1:{project.port}/steps")
+    with project.connect("steps") as connection:
+        connection.execute(f"CREATE ROLE loader LOGIN SUPERUSER PASSWORD '{password}'")
+        connection.execute("ALTER SYSTEM SET log_statement = 'all'")
+        connection.execute("SELECT pg_reload_conf()")
+    log_from = project.log.stat().st_size
+    admin = pymysql.connect(
+        host="127.0.0.1", port=mariadb.port, user="root", password=mariadb.password, autocommit=True
+    )
+    with admin.cursor() as cursor:
+        cursor.execute(f"CREATE USER loader IDENTIFIED BY '{password}'")
+        cursor.execute("GRANT ALL ON *.* TO loader")
+        cursor.execute("SET GLOBAL log_output = 'TABLE'")
+        cursor.execute("TRUNCATE mysql.general_log")
+        cursor.execute("SET GLOBAL general_log = 1")
+    script(pipelines, "env.sh", "env; cat /proc/self/environ; ps -o args= -p $PPID")
+    common = f"version: 1\naws_conn_id: aws_shop\nregion: us-east-1\non_fail: {arn}\non_success: {arn}\n"
+    sql = common + "kind: sql\nsql: 'SELECT :a, count(*) FROM totals'\nparameters: {a: '{{ run }}'}\nconn_id: "
+    pipelines(
+        pg=sql + "analytics_pg\n",
+        my=(sql + "shop_db\n").replace("FROM totals", "FROM user"),
+        gone=sql + "gone\n",
+        wrong=sql + "wrong\n",
+        missing=sql + "not_there\n",
+        env=common + "kind: script\nscript: env.sh\n",
+        call=common + CALL.removeprefix("\nversion: 1\n"),
+        denied=common + CALL.removeprefix("\nversion: 1\n").replace(BUCKET, "not-there"),
+        needs=sql + f"analytics_pg\nrequire: {{within: 1s, key_exists: ['s3://{BUCKET}/no']}}\n",
+        etl=common + EMR.removeprefix("\nversion: 1\n") + NEW,
+    )
+    found = dags()
+    with Emr("COMPLETED"):
+        states = {}
+        for dag_id in sorted(found):
+            dag = found[dag_id]
+            for task in dag.tasks:
+                if hasattr(task, "poll_seconds"):
+                    task.poll_seconds = 0.2
+            states[dag_id.removeprefix("run__")] = state(dag.test())
+    good = {"pg", "my", "env", "call", "etl"}
+    assert states == {name: "success" if name in good else "failed" for name in states}
+    assert len(states) == 10
+    with admin.cursor() as cursor:
+        cursor.execute("SET GLOBAL general_log = 0")
+        cursor.execute("SELECT argument FROM mysql.general_log")
+        statements = "\n".join(row[0] if isinstance(row[0], str) else row[0].decode() for row in cursor.fetchall())
+        cursor.execute("DROP USER loader")
+    admin.close()
+    logged = project.log.read_bytes()[log_from:]
+    with project.connect("steps") as connection:
+        connection.execute("ALTER SYSTEM RESET log_statement")
+        connection.execute("SELECT pg_reload_conf()")
+        connection.execute("DROP ROLE loader")
+    assert b"SELECT $1, count(*) FROM totals" in logged
+    assert "EXECUTE tablekeep USING" in statements
+    told = read()
+    assert len(told) == len(states)
+    out = capfd.readouterr()
+    assert "TABLEKEEP_PIPELINE=env" in out.out + out.err + caplog.text
+    s3 = local_aws.client("s3")
+    objects = [one["Key"] for one in s3.list_objects_v2(Bucket=BUCKET)["Contents"]]
+    found_in = [
+        *planted("stdout", out.out), *planted("stderr", out.err), *planted("logging", caplog.text),
+        *planted("PostgreSQL's statements", logged), *planted("MySQL's statements", statements), *planted("SNS", json.dumps(told)),
+        *(one for name in objects for one in planted(name, s3.get_object(Bucket=BUCKET, Key=name)["Body"].read())),
+        *(one for file in HOME.rglob("*") if file.is_file() for one in planted(str(file), file.read_bytes())),
+    ]  # fmt: skip
+    assert found_in == []
+    assert any(file.name == "airflow.db" for file in HOME.rglob("*"))

@@ -27,6 +27,7 @@ _STOPPED = {
     "export": "what was not published is no backup; the same command with --resume goes on with it",
     "restore": "the table may hold a part of the items; the same command goes on with it",
     "drill": "the next drill removes what is left; `tablekeep sweep` shows it",
+    "run": "SQL was rolled back, a script was killed with all that it had started, a cluster that was made was told to end",
 }
 """What a person has to know after Ctrl-C, by command."""
 DONE, FAILED, BAD_INPUT, UNVERIFIED = 0, 1, 2, 3
@@ -42,6 +43,7 @@ VERBS = (
     "compare",
     "copy",
     "drill",
+    "run",
     "sweep",
     "expire",
     "pin",

@@ -68,9 +68,12 @@ def add_connection_option(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def pipeline_clients(context: Context, args: argparse.Namespace, conn_id: str, region: str | None) -> SessionClients:
+def pipeline_clients(
+    context: Context, args: argparse.Namespace, conn_id: str, region: str | None, *services: str
+) -> SessionClients:
     """AWS clients for the connection that a pipeline names, in its Region unless --region is given.
 
+    :param services: for which the connection's endpoint stands, too.
     :raises BadInputError: when the connection is nowhere. Only `aws_default` may be: the environment's credentials are used then.
     """
     chosen = args.region or region
@@ -85,4 +88,4 @@ def pipeline_clients(context: Context, args: argparse.Namespace, conn_id: str, r
         ):
             raise
         return SessionClients(region=chosen, profile=args.profile)
-    return aws_clients(connection, chosen)
+    return aws_clients(connection, chosen, *services)

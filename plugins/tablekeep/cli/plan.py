@@ -1,5 +1,5 @@
 """`tablekeep plan export --table orders --to s3://bucket/prefix`; `tablekeep plan restore BACKUP --to-table NAME`;
-`tablekeep plan copy BACKUP --to postgres`"""
+`tablekeep plan copy BACKUP --to postgres`; `tablekeep plan run PIPELINE`"""
 
 import argparse
 import importlib
@@ -7,11 +7,12 @@ from types import ModuleType
 
 from tablekeep.cli.command import Context, Outcome, add_common_options
 
-HELP = "say what an export, a restore or a copy would do, take and cost, and what speaks against it; changes nothing"
+HELP = "say what an export, a restore, a copy or a pipeline's steps would do, take and cost, and what speaks against it; changes nothing"
 WHAT = {
     "export": "tablekeep.cli.plan_export",
     "restore": "tablekeep.cli.plan_restore",
     "copy": "tablekeep.cli.plan_copy",
+    "run": "tablekeep.cli.plan_run",
 }
 
 

@@ -3,10 +3,11 @@ what a pipeline does.
 """
 
 import re
+from collections.abc import Iterator
 from datetime import timedelta
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, BaseModel, Field, model_validator
 
 from tablekeep.engine.config.base import Model, Pipeline, only_once
 from tablekeep.engine.config.places import RedshiftPlace
@@ -175,3 +176,15 @@ class StepPipeline(Stepped, Pipeline):
     @property
     def subject(self) -> str:
         return f"the {self.kind} step {self.name}"
+
+
+def stepped_sections(value: BaseModel, path: str = "") -> Iterator[tuple[str, Stepped]]:
+    """The sections of a pipeline that may have steps, by their names: `backup`, `copies.analytics`; the pipeline's own is empty."""
+    if isinstance(value, Stepped):
+        yield path, value
+    for name in type(value).model_fields:
+        inner = getattr(value, name)
+        for one in inner if isinstance(inner, list) else [inner]:
+            if isinstance(one, BaseModel) and not isinstance(one, Step):
+                here = ".".join(part for part in (path, name, getattr(one, "name", "")) if part)
+                yield from stepped_sections(one, here)
