@@ -1,5 +1,7 @@
 """A real Airflow: scheduler, DAG processor, triggerer and API server on PostgreSQL, started once for all tests of this file."""
 
+import json
+import os
 import re
 import shutil
 import subprocess
@@ -15,6 +17,7 @@ import boto3
 import psycopg
 import pytest
 
+from local_aws import environment
 from local_aws.demo.airflow import Airflow, Api
 from local_aws.demo.follow import Follower, Run
 from local_aws.demo.night import Demo
@@ -25,6 +28,7 @@ from tablekeep.engine.backups.records import read_records
 from tablekeep.engine.backups.s3 import S3Store
 from tablekeep.engine.backups.sets import open_backup
 from tablekeep.engine.clients import SessionClients
+from tests.engine.steps.test_script import left
 from tests.servers import find_program
 
 PIPELINE = """
@@ -114,6 +118,28 @@ backup:
 restore:
   people: [ana, ben]
 """
+SLOW = """
+version: 1
+kind: sql
+schedule: "* * * * *"
+conn_id: analytics_pg
+sql: SELECT pg_sleep(15)
+late_after: 5s
+on_late: {topic}
+on_success: {topic}
+"""
+REFUSED = """
+version: 1
+kind: sql
+conn_id: analytics_pg
+sql: SELECT * FROM nowhere
+on_fail: {topic}
+"""
+SLEEPER = """
+version: 1
+kind: script
+script: sleep.sh
+"""
 USERS = ("ana", "ben", "eve")
 WORKERS = ("worker-one", "worker-two")
 
@@ -141,6 +167,8 @@ def night(request: pytest.FixtureRequest) -> Iterator[Night]:
     with pytest.MonkeyPatch.context() as patch:
         for name in ("AWS_ENDPOINT_URL", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
             patch.setenv(name, "replaced by the demo")
+        patch.setenv("TABLEKEEP_ALLOW_SCRIPTS", "true")
+        patch.setattr(environment, "ALLOWED", (*environment.ALLOWED, "TABLEKEEP_ALLOW_SCRIPTS"))
         with Demo(directory / "home", pipelines=pipelines, options=options) as demo:
             airflow = demo.start()
             (pipelines / "history.yaml").write_text(HISTORY)  # its table is made by a test
@@ -443,3 +471,51 @@ def test_two_people_restore_and_one_alone_does_not(night: Night) -> None:
     assert [(one["requester"], one["approver"], one["approved"]) for one in judged] == [
         ("eve", "", False), ("ana", "ana", False), ("ana", "ben", True),
     ]  # fmt: skip
+
+
+def test_a_running_airflow_tells_of_late_failed_and_succeeded_runs(night: Night) -> None:
+    """Callbacks of DAGs run in the DAG processor, those of deadlines in the triggerer: `dag.test` shows neither."""
+    sns, sqs = (boto3.session.Session().client(name, region_name="us-east-1") for name in ("sns", "sqs"))
+    topic = sns.create_topic(Name="ops")["TopicArn"]
+    queue = sqs.create_queue(QueueName="ops")["QueueUrl"]
+    address = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=address)
+    (night.pipelines / "slow.yaml").write_text(SLOW.format(topic=topic))
+    (night.pipelines / "refused.yaml").write_text(REFUSED.format(topic=topic))
+    told: list[dict[str, str]] = []
+
+    def heard(subject: str) -> list[str]:
+        for one in sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10).get("Messages", ()):
+            told.append(json.loads(one["Body"]))
+            sqs.delete_message(QueueUrl=queue, ReceiptHandle=one["ReceiptHandle"])
+        return [one["Message"] for one in told if one["Subject"] == subject]
+
+    try:
+        night.follower.wait_for_dags(["run__slow", "run__refused"])
+        assert night.run("run__refused").state == "failed"
+        (failed,) = night.until(lambda: heard("run__refused failed"))
+        assert "reason: task_failure" in failed
+        assert "last task: run" in failed
+        late = night.until(lambda: heard("run__slow is late"), 150)[0]
+        assert "pipeline: slow" in late
+        assert "run: run__slow/scheduled__" in late
+        assert "state: running" in late
+        assert "run: run__slow/scheduled__" in night.until(lambda: heard("run__slow succeeded"))[0]
+    finally:
+        (night.pipelines / "slow.yaml").unlink()
+        (night.pipelines / "refused.yaml").unlink()
+
+
+def test_a_script_ends_with_the_task_that_a_person_ends(night: Night) -> None:
+    mark = f"sleep 8{os.getpid()}"
+    scripts = night.pipelines.parent / "scripts"
+    scripts.mkdir()
+    (scripts / "sleep.sh").write_text(f"#!/bin/sh\n{mark} & setsid {mark} & {mark}\n")
+    (night.pipelines / "sleeper.yaml").write_text(SLEEPER)
+    night.follower.wait_for_dags(["run__sleeper"])
+    run = night.follower.trigger("run__sleeper")
+    night.until(lambda: len(left(mark.replace(" ", "\0"))) == 3)
+    path = f"/dags/run__sleeper/dagRuns/{quote(run.run_id)}/taskInstances/run"
+    night.airflow.call("PATCH", path, json={"new_state": "failed"})
+    night.until(lambda: not left(mark.replace(" ", "\0")), 60)
+    assert night.ended(run).state == "failed"

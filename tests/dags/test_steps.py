@@ -1,10 +1,11 @@
 """Steps, preconditions and notices in whole DAGs, run by `dag.test()` against real databases and the stand-in."""
 
+import asyncio
 import json
 import threading
 import time
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pymysql
 import pytest
 from moto.backends import get_backend
 
+from tablekeep.dag_notices import Tell, tell_late
 from tests.dags.conftest import HOME
 from tests.tables import BUCKET, ROOT, make_bucket, make_table, orders
 
@@ -261,6 +263,36 @@ def test_a_topic_that_is_not_there_changes_nothing_about_the_run(
     assert "nobody was told by arn:aws:sns:us-east-1:123456789012:gone" in caplog.text
 
 
+@pytest.mark.parametrize(
+    ("run_type", "count"), [("scheduled", 1), ("manual", 0), ("backfill", 0), ("asset_triggered", 0)]
+)
+def test_only_scheduled_runs_are_late(topic: Any, run_type: str, count: int) -> None:
+    arn, read = topic
+    run = {
+        "run_type": run_type,
+        "dag_id": "run__totals",
+        "dag_run_id": "r",
+        "state": "queued",
+        "logical_date": "2026-11-23T02:00:00Z",
+    }
+    words = Tell(arn, None, "{{ run }} at {{ as_of }}", "is late", "totals", "shop-team", "aws_default", "us-east-1")
+    asyncio.run(tell_late(context={"dag_run": run}, **vars(words)))
+    assert read() == [{"subject": "run__totals is late", "message": "run__totals/r at 2026-11-23T02:00:00Z"}] * count
+
+
+def test_late_is_a_deadline_of_the_leading_dag_alone(project: Any, pipelines: Any, dags: Any, topic: Any) -> None:
+    arn, _ = topic
+    late = f"late_after: 90m\non_late: {arn}\n"
+    pipelines(totals=SQL + late, orders=STEPPED.replace(f"to: {ROOT}", f'schedule: "0 2 * * *"\n  to: {ROOT}') + late)
+    script(pipelines, "tell.sh", "true")
+    found = dags()
+    deadlines = {dag_id: dag.deadline for dag_id, dag in found.items() if dag.deadline}
+    assert set(deadlines) == {"run__totals", "backup__orders"}
+    for (deadline,) in deadlines.values():
+        assert deadline.interval == timedelta(minutes=90)
+        assert deadline.callback.path == "tablekeep.dag_notices.tell_late"
+
+
 CALL = f"""
 version: 1
 kind: aws-call
@@ -365,8 +397,6 @@ def test_an_emr_step_that_asks_for_what_is_not_is_red_before_it_costs(project: A
 
 
 def test_whoever_ends_the_waiting_task_ends_the_cluster(project: Any, local_aws: Any) -> None:
-    import asyncio
-
     from tablekeep.triggers import EmrStepTrigger
 
     instances = {"MasterInstanceType": "m5.xlarge", "InstanceCount": 1}
