@@ -75,6 +75,8 @@ def step_task(action: Any, **common: Any) -> Any:
         return ScriptOperator(
             script=action.script,
             arguments=[str(one) for one in action.arguments],
+            inputs=action.inputs,
+            outputs=action.outputs,
             timeout_seconds=action.timeout.total_seconds(),
             **common,
         )

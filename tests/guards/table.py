@@ -37,6 +37,8 @@ JUDGED = f"{APPROVAL}::test_everything_else_is_refused_and_recorded"
 APPROVE = "tablekeep.operators.approve:ApproveRestoreOperator.execute_complete"
 SEALED = "engine/backups/test_documents.py::test_unseal_refuses_what_is_cut_off_or_never_was_sealed"
 LEASES = "engine/test_leases.py"
+SCRIPT = "engine/steps/test_script.py"
+STATEMENTS = "engine/steps/test_statements.py::test_what_is_refused_before_a_database_is_asked"
 
 SECTIONS: dict[str, list[Guard]] = {
     "What a restore may do": [
@@ -355,6 +357,32 @@ SECTIONS: dict[str, list[Guard]] = {
               f"{REDSHIFT}::test_a_warehouse_that_makes_doubles_gets_more_numbers_as_text"),
         Guard("a value in an error", "copies.redshift_api:without_values", "_QUOTED.sub(kept, message)", "message",
               "engine/copies/test_redshift_api.py::test_messages_without_values", "invalid input"),
+    ],
+    "What a step does": [
+        Guard("scripts where none are allowed", "steps.script:plan_script", 'if variables.get(ALLOW_VARIABLE) != "true":', "if False:",
+              f"{SCRIPT}::test_without_the_deployments_word_nothing_is_run", "false"),
+        Guard("a script that a link leads to", "steps.files:find_step_file", "if not path.is_relative_to(root):", "if False:",
+              f"{SCRIPT}::test_scripts_lie_below_include_scripts_and_say_how_they_start"),
+        Guard("a script that sees the task's secrets", "steps.script:clean_environment", 'return {"LANG"', 'return dict(variables) | {"LANG"',
+              f"{SCRIPT}::test_a_script_sees_its_run_and_nothing_of_the_task"),
+        Guard("a key that leaves the folder", "steps.stage:_inside", '".." in parts or', "",
+              f"{SCRIPT}::test_a_key_that_is_no_file_s_name_is_refused", "in/../x", "PermanentError"),
+        Guard("SQL that ends the transaction", "steps.statements:check_statements", "if begins and", "if False and", STATEMENTS,
+              "START TRANSACTION"),
+        Guard("SQL that commits by itself", "steps.statements:check_statements", "if first in _COMMITS[dialect] and", "if False and",
+              STATEMENTS, "CREATE TABLE x"),
+        Guard("a call that the service does not know", "steps.aws_call:plan_aws_call", "if report.has_errors():", "if False:",
+              "engine/steps/test_aws_call.py::test_what_the_service_does_not_know_is_refused_before_anything_is_called",
+              "{'DBSnapshotIdentifier': 'a'}"),
+        Guard("a secret in a call's answer", "steps.aws_call:_Summary._value", 'return "(not told)"', "pass",
+              "engine/steps/test_aws_call.py::test_secrets_items_and_other_content_are_not_told"),
+        Guard("a cluster that would not end", "steps.emr:_job_flow", "if refused:", "if False:",
+              "engine/steps/test_emr.py::test_settings_are_checked_and_never_keep_a_cluster_alive", "'TerminationProtected': True",
+              "PermanentError"),
+        Guard("a cluster that is left", "steps.emr:run_emr_step", "stop(clients, cluster, step, made=made)", "pass",
+              "engine/steps/test_emr.py::test_whatever_ends_the_waiting_ends_the_cluster"),
+        Guard("another folder that begins alike", "steps.require:_prefix_not_empty", 'folder = f"{prefix}/" if prefix else ""',
+              "folder = prefix", "engine/steps/test_require.py::test_each_is_missing_until_it_is_there"),
     ],
 }  # fmt: skip
 

@@ -156,18 +156,22 @@ def do_run(work: Work, args: argparse.Namespace, context: Context) -> dict[str, 
     if isinstance(action, ScriptAction):
         quiet = args.quiet or args.json
         say = (lambda line: None) if quiet else (lambda line: print(line, file=sys.stderr))
-        return told | run_script(_script_request(work, action), facts, clock=context.clock, say=say).as_dict()
+        clients = None
+        if action.inputs or action.outputs:
+            clients = pipeline_clients(context, args, pipeline.aws_conn_id, pipeline.region)
+        script = run_script(_script_request(work, action), facts, clock=context.clock, say=say, clients=clients)
+        return told | script.as_dict()
     if isinstance(action, AwsCallAction):
         conn_id = getattr(action, "aws_conn_id", None) or pipeline.aws_conn_id
         region = getattr(action, "region", None) or pipeline.region
-        clients = pipeline_clients(context, args, conn_id, region, action.service)
-        call = run_aws_call(_call_request(action), clients, facts, attempt=context.run, clock=context.clock)
+        caller = pipeline_clients(context, args, conn_id, region, action.service)
+        call = run_aws_call(_call_request(action), caller, facts, attempt=context.run, clock=context.clock)
         return told | call.as_dict()
     assert isinstance(action, EmrStepPipeline)
-    clients = pipeline_clients(context, args, pipeline.aws_conn_id, pipeline.region)
+    owner = pipeline_clients(context, args, pipeline.aws_conn_id, pipeline.region)
     emr = run_emr_step(
         emr_request(action),
-        clients,
+        owner,
         facts,
         timeout_seconds=action.timeout.total_seconds(),
         clock=context.clock,
@@ -198,7 +202,13 @@ def _database(work: Work, action: SqlAction, args: argparse.Namespace, context: 
 def _script_request(work: Work, action: ScriptAction) -> ScriptRequest:
     texts = [str(one) for one in action.arguments]
     return ScriptRequest(
-        work.pipeline.include, action.script, texts, action.timeout.total_seconds(), work.pipeline.region
+        work.pipeline.include,
+        action.script,
+        texts,
+        action.timeout.total_seconds(),
+        work.pipeline.region,
+        action.inputs,
+        action.outputs,
     )
 
 

@@ -101,28 +101,43 @@ class ScriptOperator(StepOperator):
     """Runs a script from `include/scripts`, where the worker's environment allows it. Its output stands in the task's log.
 
     :param script: the file. :param arguments: one each; no shell reads them. :param timeout_seconds: then it is killed.
+    :param inputs, outputs: folders of S3, fetched before it and put after it.
     """
 
     def __init__(
-        self, *, script: str, arguments: Sequence[str] = (), timeout_seconds: float = 3600, **more: Any
+        self,
+        *,
+        script: str,
+        arguments: Sequence[str] = (),
+        inputs: Sequence[str] = (),
+        outputs: Sequence[str] = (),
+        timeout_seconds: float = 3600,
+        **more: Any,
     ) -> None:
         super().__init__(**more)
         self.script, self.arguments, self.timeout_seconds = script, list(arguments), timeout_seconds
+        self.inputs, self.outputs = list(inputs), list(outputs)
         self._running: Any = None
 
     def execute(self, context: Mapping[str, Any]) -> dict[str, Any]:
         from tablekeep.engine.clock import SystemClock
         from tablekeep.engine.steps.script import Running, ScriptRequest, run_script
 
-        request = ScriptRequest(self._folder(), self.script, self.arguments, self.timeout_seconds, self.region_name)
+        request = ScriptRequest(
+            self._folder(),
+            self.script,
+            self.arguments,
+            self.timeout_seconds,
+            self.region_name,
+            self.inputs,
+            self.outputs,
+        )
+        clients = clients_for(self.aws_conn_id, self.region_name) if self.inputs or self.outputs else None
         self._running = Running()
         report = run_script(
-            request,
-            self.facts(context),
-            clock=SystemClock(),
-            say=lambda line: self.log.info("%s", line),
-            running=self._running,
-        )
+            request, self.facts(context), clock=SystemClock(), say=lambda line: self.log.info("%s", line), running=self._running,
+            clients=clients,
+        )  # fmt: skip
         self.log.info(
             "%s ended with exit code 0 after %s lines, %.1f s", report.script, f"{report.lines:,}", report.seconds
         )

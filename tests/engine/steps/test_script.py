@@ -16,6 +16,8 @@ from tablekeep.engine.clock import SystemClock
 from tablekeep.engine.errors import BadInputError, PermanentError, TransientError
 from tablekeep.engine.steps.facts import RunFacts
 from tablekeep.engine.steps.script import ScriptReport, ScriptRequest, run_script
+from tablekeep.engine.steps.stage import fetch, make_folders
+from tests.tables import BUCKET, clients, make_bucket
 
 FACTS = RunFacts(
     "totals", "tell", "run__totals/manual", datetime(2026, 11, 23, 2, 0, tzinfo=UTC), manifest="s3://b/m.json"
@@ -29,14 +31,14 @@ def script(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., tup
     (tmp_path / "scripts").mkdir()
 
     def run(
-        text: str, *arguments: str, timeout: float = 20, name: str = "x.sh", **more: Any
+        text: str, *arguments: str, timeout: float = 20, name: str = "x.sh", clients: Any = None, **more: Any
     ) -> tuple[ScriptReport, list[str]]:
         path = tmp_path / "scripts" / name
         path.write_text(text if text.startswith("#!") else f"#!/bin/sh\n{text}\n")
         path.chmod(0o755)
         run.said = said = []  # type: ignore[attr-defined]
         request = ScriptRequest(tmp_path, name, arguments, timeout, **more)
-        return run_script(request, FACTS, clock=SystemClock(), say=said.append), said
+        return run_script(request, FACTS, clock=SystemClock(), say=said.append, clients=clients), said
 
     return run
 
@@ -226,3 +228,44 @@ def test_a_long_line_is_told_in_pieces_and_much_output_is_not_kept(script: Any) 
     report, said = script("head -c 10000 /dev/zero | tr '\\0' x; echo; yes line | head -n 20000")
     assert [len(line) for line in said[:3]] == [4096, 4096, 1808]
     assert report.lines == 20003
+
+
+def test_folders_of_s3_are_fetched_before_it_and_put_after_it(local_aws: Any, script: Any) -> None:
+    make_bucket(local_aws)
+    s3 = local_aws.client("s3")
+    for key in ("in/2026-11/a.log", "in/2026-11/deep/b.log", "in/2026-11/", "in/2026-112/c.log"):
+        s3.put_object(Bucket=BUCKET, Key=key, Body=b"GET /\nPOST /\nGET /x\n" if key.endswith("log") else b"")
+    text = (
+        'cd "$INPUT1_STAGING_DIR"; grep -rc GET . | sort > "$OUTPUT1_STAGING_DIR/counts.txt"; '
+        'mkdir "$OUTPUT1_STAGING_DIR/sub"; echo x > "$OUTPUT1_STAGING_DIR/sub/x"; ln -s /etc/passwd "$OUTPUT1_STAGING_DIR/link"; ln -s /etc "$OUTPUT1_STAGING_DIR/folder"'
+    )
+    where = {
+        "inputs": (f"s3://{BUCKET}/in/{{{{ as_of:%Y-%m }}}}",),
+        "outputs": (f"s3://{BUCKET}/out",),
+        "clients": clients(),
+    }
+    report, said = script(text, **where)
+    assert said == ["fetched 2 objects, 40 B", "put 2 objects, 27 B"]
+    assert report.lines == 0
+    assert s3.get_object(Bucket=BUCKET, Key="out/counts.txt")["Body"].read() == b"./a.log:2\n./deep/b.log:2\n"
+    assert s3.list_objects_v2(Bucket=BUCKET, Prefix="out/")["KeyCount"] == 2
+    with pytest.raises(PermanentError, match="exit code 1"):
+        script('echo y > "$OUTPUT1_STAGING_DIR/y"; exit 1', **where)
+    assert s3.list_objects_v2(Bucket=BUCKET, Prefix="out/")["KeyCount"] == 2
+    with pytest.raises(PermanentError, match="NoSuchBucket"):
+        script('echo y > "$OUTPUT1_STAGING_DIR/y"', **(where | {"outputs": ("s3://not-there/out",)}))
+
+
+@pytest.mark.parametrize("keys", [["in/../x"], ["in/a", "in/a/b"], ["in//etc/x"]])
+def test_a_key_that_is_no_file_s_name_is_refused(local_aws: Any, tmp_path: Path, keys: list[str]) -> None:
+    made = clients()
+    make_bucket(local_aws)
+    listed = {"Contents": [{"Key": key, "Size": 1} for key in keys]}
+    for key in keys:
+        if ".." not in key:
+            made.client("s3").put_object(Bucket=BUCKET, Key=key, Body=b"x")
+    if ".." in keys[0]:  # the stand-in's HTTP library would resolve it on its way
+        made.client("s3").meta.events.register("after-call.s3.ListObjectsV2", lambda parsed, **_: parsed.update(listed))
+    with pytest.raises(BadInputError, match="cannot be a file's name"):
+        fetch(make_folders(tmp_path, [f"s3://{BUCKET}/in"], []), made)
+    assert not (tmp_path / "x").exists()

@@ -11,7 +11,17 @@ from pydantic import AfterValidator, BaseModel, Field, model_validator
 
 from tablekeep.engine.config.base import Model, Pipeline, only_once
 from tablekeep.engine.config.places import RedshiftPlace
-from tablekeep.engine.config.values import ConnectionId, Cron, Duration, Filled, Name, Region, Timezone, known_names
+from tablekeep.engine.config.values import (
+    ConnectionId,
+    Cron,
+    Duration,
+    Filled,
+    FilledS3,
+    Name,
+    Region,
+    Timezone,
+    known_names,
+)
 from tablekeep.engine.steps.facts import NAMES, TIMES, names_in
 
 WINDOW = {"window_start", "window_end"}
@@ -70,6 +80,10 @@ class ScriptAction(Model):
     """The file, below include/scripts."""
     arguments: list[Argument] = []
     """One argument each; no shell reads them."""
+    inputs: list[FilledS3] = []
+    """Folders of S3 that are fetched before it: the script finds them in INPUT1_STAGING_DIR and so on."""
+    outputs: list[FilledS3] = []
+    """Folders of S3 to which goes what it leaves in OUTPUT1_STAGING_DIR and so on, when it has ended well."""
     timeout: Annotated[Duration, Field(examples=["15m"])] = timedelta(hours=1)
     """What takes longer is killed with all that it has started."""
 

@@ -14,17 +14,12 @@ import pymysql
 import pymysql.cursors
 
 from tablekeep.engine.clock import Clock
-from tablekeep.engine.errors import BadInputError, PermanentError, TablekeepError, TransientError
+from tablekeep.engine.copies.mysql_errors import PASSES, VALUES, bad_connection, error_parts
+from tablekeep.engine.errors import PermanentError, TablekeepError, TransientError
 from tablekeep.engine.steps.sql import Bound
 from tablekeep.engine.steps.statements import Dialect, Statement
 
 ROLLED_BACK = "nothing was changed: the transaction was rolled back"
-_DENIED = {1044, 1045, 1049, 1698}
-"""Access denied, unknown database, no such authentication: "Server Error Message Reference"."""
-_PASSES = {1040, 1205, 1213, 2002, 2003, 2006, 2013, 1053, 1927}
-"""Too many connections, lock wait timeout, deadlock, the client's errors of the connection, shutdown, connection killed."""
-_VALUES = {1048, 1062, 1264, 1265, 1292, 1366, 1406, 1451, 1452, 1690, 3819, 4025}
-"""The server's words on these quote a value, or might: their numbers are told alone."""
 
 
 class MySqlDatabase:
@@ -109,17 +104,7 @@ class MySqlDatabase:
                 **(self._given | more),
             )
         except pymysql.MySQLError as error:
-            number, words = _parts(error)
-            what = f"connecting to {self.address}"
-            if number in _DENIED:
-                raise BadInputError(
-                    what, f"MySQL answered {number}: {words}", "correct user, database or password"
-                ) from None
-            raise TransientError(
-                what,
-                f"MySQL answered {number}: {words}",
-                "check that the database runs, and that this machine may reach it",
-            ) from None
+            raise bad_connection(error, f"connecting to {self.address}") from None
 
 
 def _one(connection: Any, statement: Statement, values: Mapping[str, Bound]) -> int | None:
@@ -159,17 +144,12 @@ def _count(cursor: Any) -> int | None:
     return sum(1 for _ in cursor.fetchall_unbuffered())
 
 
-def _parts(error: pymysql.MySQLError) -> tuple[int, str]:
-    number = error.args[0] if error.args and isinstance(error.args[0], int) else 0
-    return number, str(error.args[1]) if len(error.args) > 1 else type(error).__name__
-
-
 def _told(error: pymysql.MySQLError, what: str, late: bool) -> TablekeepError:
-    number, words = _parts(error)
+    number, words = error_parts(error)
     if late:
         return PermanentError(what, "it did not end in the step's timeout", ROLLED_BACK)
-    if number in _PASSES:
+    if number in PASSES:
         return TransientError(what, f"MySQL answered {number}: {words}", f"try again; {ROLLED_BACK}")
-    if number in _VALUES:
+    if number in VALUES:
         return PermanentError(what, f"MySQL refuses a value (error {number})", ROLLED_BACK)
     return PermanentError(what, f"MySQL answered {number}: {words}", ROLLED_BACK)

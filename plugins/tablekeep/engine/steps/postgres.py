@@ -6,12 +6,12 @@ from typing import Any
 import psycopg
 
 from tablekeep.engine.clock import Clock
+from tablekeep.engine.copies.postgres_address import address_of, conninfo_of
 from tablekeep.engine.copies.postgres_errors import bad_connection, translate_postgres
 from tablekeep.engine.errors import PermanentError, TablekeepError
 from tablekeep.engine.steps.sql import Bound
 from tablekeep.engine.steps.statements import Dialect, Statement
 
-_DEFAULTS = {"connect_timeout": "10", "application_name": "tablekeep", "keepalives_idle": "30"}
 _ALONE = ({"VACUUM"}, {"CONCURRENTLY"}, {"CREATE", "DATABASE"}, {"DROP", "DATABASE"}, {"ALTER", "SYSTEM"})
 """Statements that PostgreSQL refuses inside of a transaction block; one that stands alone needs none."""
 ROLLED_BACK = "nothing was changed: the transaction was rolled back"
@@ -23,12 +23,11 @@ class PostgresDatabase:
     dialect: Dialect = "postgres"
 
     def __init__(self, conninfo: Mapping[str, Any]) -> None:
-        self._given: dict[str, Any] = _DEFAULTS | {name: str(value) for name, value in conninfo.items()}
+        self._given = conninfo_of(dict(conninfo))
 
     @property
     def address(self) -> str:
-        port = f":{self._given['port']}" if self._given.get("port") else ""
-        return f"postgresql://{self._given.get('host', '')}{port}/{self._given.get('dbname', '')}"
+        return address_of(self._given)
 
     def run(
         self, statements: Sequence[Statement], values: Mapping[str, Bound], *, deadline: float | None, clock: Clock

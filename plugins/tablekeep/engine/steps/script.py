@@ -15,10 +15,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from tablekeep.engine.clients import Clients
 from tablekeep.engine.clock import Clock
 from tablekeep.engine.errors import BadInputError, PermanentError, TransientError
+from tablekeep.engine.progress import size_text
 from tablekeep.engine.steps.facts import RunFacts
 from tablekeep.engine.steps.files import find_step_file
+from tablekeep.engine.steps.stage import fetch, make_folders, put
 
 ALLOW_VARIABLE = "TABLEKEEP_ALLOW_SCRIPTS"
 """Of the process that runs scripts (the Airflow worker, the command line); they are run when it is `true`."""
@@ -40,7 +43,8 @@ class ScriptRequest:
     """What is to be run.
 
     :ivar include: the folder that holds `scripts/`. :ivar script: a path below it. :ivar arguments: `{{ as_of }}` and the like are
-        filled in. :ivar region: the script's AWS_REGION. :ivar grace_seconds: between SIGTERM and SIGKILL after the timeout.
+        filled in. :ivar region: the script's AWS_REGION. :ivar inputs, outputs: folders of S3, fetched before it and put after it
+        (`stage.py`); filled in, too. :ivar grace_seconds: between SIGTERM and SIGKILL after the timeout.
     """
 
     include: Path | None
@@ -48,6 +52,8 @@ class ScriptRequest:
     arguments: Sequence[str]
     timeout_seconds: float
     region: str | None = None
+    inputs: Sequence[str] = ()
+    outputs: Sequence[str] = ()
     grace_seconds: float = 10.0
 
 
@@ -130,11 +136,12 @@ def run_script(
     clock: Clock,
     say: Callable[[str], None],
     running: Running | None = None,
+    clients: Clients | None = None,
 ) -> ScriptReport:
     """Runs a script to its end.
 
     :param say: gets each line of its output and errors, in their order, without control characters.
-    :param running: by which it can be stopped.
+    :param running: by which it can be stopped. :param clients: for inputs and outputs.
     :raises BadInputError: before it was started. :raises TransientError: when it ended with the exit code 75.
     :raises PermanentError: when it ended with another one, by a signal, or not in time.
     """
@@ -143,7 +150,15 @@ def run_script(
     command[len(command) - len(request.arguments) :] = [facts.fill(one) for one in request.arguments]
     began = clock.monotonic()
     with tempfile.TemporaryDirectory(prefix="tablekeep-script-", ignore_cleanup_errors=True) as home:
-        said, lines = _run(command, request, clean_environment(request, facts, home), say, running or Running())
+        staged = make_folders(Path(home), *(facts.fill(list(one)) for one in (request.inputs, request.outputs)))
+        if staged.inputs and clients:
+            count, size = fetch(staged, clients)
+            say(f"fetched {count:,} objects, {size_text(size)}")
+        environment = clean_environment(request, facts, home) | staged.environment()
+        said, lines = _run(command, request, environment, say, running or Running())
+        if said == "exit 0" and staged.outputs and clients:
+            count, size = put(staged, clients)
+            say(f"put {count:,} objects, {size_text(size)}")
     seconds = round(clock.monotonic() - began, 3)
     kind, _, number = said.partition(" ")
     if said == "exit 0":

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from tablekeep.engine.clients import Clients
 from tablekeep.engine.clock import Clock
-from tablekeep.engine.connections import MYSQL_TYPES, Connection, mysql_arguments, postgres_conninfo
+from tablekeep.engine.connections import Connection, sql_database
 from tablekeep.engine.errors import BadInputError
 from tablekeep.engine.progress import Progress
 from tablekeep.engine.steps.facts import RunFacts
@@ -137,13 +137,14 @@ def database_of(connection: Connection) -> Database:
 
     :raises BadInputError: when it is of another type than postgres and mysql.
     """
-    if connection.conn_type in MYSQL_TYPES:
+    kind, given = sql_database(connection)
+    if kind == "mysql":
         from tablekeep.engine.steps.mysql import MySqlDatabase
 
-        return MySqlDatabase(mysql_arguments(connection))
+        return MySqlDatabase(given)
     from tablekeep.engine.steps.postgres import PostgresDatabase
 
-    return PostgresDatabase(postgres_conninfo(connection))
+    return PostgresDatabase(given)
 
 
 def redshift_database(clients: Clients, place: Mapping[str, Any]) -> Database:
