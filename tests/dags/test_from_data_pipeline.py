@@ -79,8 +79,8 @@ def test_dynamodb_to_s3_and_back(shown: Path, dags: Any, local_aws: Any, monkeyp
     )
     answered(monkeypatch)
     found = dags()
-    assert state(found["backup__orders"].test()) == "success"
-    assert state(found["restore__orders"].test(run_conf={"to_table": "orders-again"})) == "success"
+    assert state(found["backup__web-orders"].test()) == "success"
+    assert state(found["restore__web-orders"].test(run_conf={"to_table": "orders-again"})) == "success"
     assert local_aws.client("dynamodb").scan(TableName="orders-again")["Count"] == 40
 
 
