@@ -59,10 +59,10 @@ def test_everything_that_may_be_said(folder: Path) -> None:
     assert said(loaded) == ""
     (one,) = loaded.pipelines
     assert one.include == folder.parent
-    assert [path for path, section in stepped_sections(one) if section.before or section.after] == [
+    assert {path for path, section in stepped_sections(one) if section.before or section.after} == {
         "backup",
         "copies.pg",
-    ]
+    }
     assert one.on_fail is not None
     assert one.on_success is not None
     assert one.require is not None
