@@ -6,7 +6,7 @@ from typing import Any
 from tablekeep.links import DrillReportLink, console_link
 from tablekeep.notify import publish
 from tablekeep.operators.base import TablekeepOperator
-from tablekeep.operators.verify import shelf_of
+from tablekeep.operators.shelves import shelf_of
 from tablekeep.runtime import clients_for
 
 
