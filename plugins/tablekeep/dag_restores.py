@@ -16,6 +16,11 @@ from tablekeep.operators.restore import ParquetToDynamoDBOperator, PlanRestoreOp
 ANSWER_WITHIN = timedelta(hours=4)
 ASKED_BY = "{{ ', asked for by ' ~ dag_run.triggering_user_name if dag_run.triggering_user_name else '' }}"
 MODES = ["new", "empty", "missing-only", "overwrite-listed-keys"]
+_KEPT: dict[str, Any] = {
+    "type": ["null", "string"],
+    "title": "Backup that AWS keeps",
+    "description": "With path backup: ARN of an on-demand backup or a recovery point; empty: the newest.",
+}
 _LINES = {"type": ["null", "array"], "items": {"type": "string"}}
 
 
@@ -111,12 +116,7 @@ def _params(pipeline: DynamoDBPipeline) -> dict[str, Param]:
             description="How the table gets its items. auto: by size and cost; the plan says which and why. pitr and backup: AWS restores, "
             "and the backup set is compared with it. bulk-put: the service writes to an existing table.",
         ),
-        "backup_arn": Param(
-            None,
-            type=["null", "string"],
-            title="Backup that AWS keeps",
-            description="With path backup: ARN of an on-demand backup or a recovery point; empty: the newest.",
-        ),
+        "backup_arn": Param(None, **_KEPT),
         "keys": Param(
             None, title="Keys", description='Only these items: a key a line, {"pk": "a", "sk": 1}.', **_LINES
         ),
@@ -159,12 +159,7 @@ def drill_dag(pipeline: DynamoDBPipeline) -> DAG:
             title="Restore job of AWS Backup",
             description="Validate the table that this job made, and tell AWS Backup, instead of restoring one.",
         ),
-        "backup_arn": Param(
-            None,
-            type=["null", "string"],
-            title="Backup that AWS keeps",
-            description="With path backup: ARN of an on-demand backup or a recovery point; empty: the newest.",
-        ),
+        "backup_arn": Param(None, **_KEPT),
     }
     with make_dag(
         pipeline, f"drill__{pipeline.name}", "drill", drill_doc(pipeline), schedule=schedule, params=params
