@@ -14,27 +14,22 @@ from tablekeep.engine.backups.s3 import S3Store
 from tablekeep.engine.backups.sets import BackupSet
 from tablekeep.engine.clients import SessionClients
 from tablekeep.engine.clock import SystemClock
-from tablekeep.engine.copies import redshift_load
+from tablekeep.engine.copies import redshift_load, redshift_swap
 from tablekeep.engine.copies.convert import Converter, RejectedError
-from tablekeep.engine.copies.copy import new_load
-from tablekeep.engine.copies.derive import derive_mapping
+from tablekeep.engine.copies.copy import CopyReport, copy_set
 from tablekeep.engine.copies.document import MappingDocument
-from tablekeep.engine.copies.drift import evolve
 from tablekeep.engine.copies.modes import parse_mode
 from tablekeep.engine.copies.redshift import RedshiftTarget
 from tablekeep.engine.copies.redshift_api import Address, DataApi
 from tablekeep.engine.copies.redshift_raw import RawColumn
-from tablekeep.engine.copies.target import Loaded, Work
 from tablekeep.engine.errors import BadInputError, IntegrityError, PermanentError, TransientError
 from tablekeep.engine.items.layout import Column
 from tablekeep.engine.progress import NoProgress
 from tests.engine.copies import killed
-from tests.sets import AS_OF, make_set
+from tests.sets import AS_OF, SHELF, delete, make_set, put
 from tests.tables import clients, make_bucket
 
 ROLE = "arn:aws:iam::123456789012:role/copy"
-BUCKET = "bucket"
-"""Where `make_set` says that its sets lie."""
 
 
 class Told(NoProgress):
@@ -52,7 +47,7 @@ class Warehouse:
 
     def __init__(self, aws: Any, postgres: Any, name: str) -> None:
         self.aws, self._postgres, self.name = aws, postgres, name
-        self.store: Any = S3Store(clients(), BUCKET)
+        self.store: Any = S3Store(clients(), SHELF.bucket)
         self.told = Told()
 
     def query(self, sql: str) -> list[tuple[Any, ...]]:
@@ -64,18 +59,13 @@ class Warehouse:
         return make_set(items, store=self.store, as_of=AS_OF + timedelta(days=days), **more)
 
     def load(self, opened: BackupSet, mode: str = "replace", *, where: Any = None, swap: str = "rows", keep_absent: bool = False,
-             **rules: Any) -> Loaded:  # fmt: skip
-        """Loads by the session itself: what copies decide before is tested elsewhere."""
+             **rules: Any) -> CopyReport:  # fmt: skip
+        """Copies a set into public.orders."""
         target = RedshiftTarget(where or clients(), "public.orders", database="dev", iam_role=ROLE, workgroup="dwh")
         how = parse_mode(mode, keep_absent=keep_absent, swap=swap)
         document = MappingDocument.model_validate(rules)
-        clock = SystemClock()
-        wanted = derive_mapping(opened, "redshift", document, NoProgress(), stamp=how.name == "append")
-        with target.session(clock) as session:
-            standing = session.standing()
-            evolution = evolve("copying", standing.last.last_mapping if standing.last else None, wanted)
-            line = new_load(target, how, opened.manifest, evolution.mapping, clock=clock, actor="test", run="test")
-            return session.load(Work(opened, how, evolution, line), progress=self.told)
+        common: dict[str, Any] = {"clock": SystemClock(), "progress": self.told, "actor": "test", "run": "test"}
+        return copy_set(opened, target=target, mode=how, mapping=document, **common)
 
     def rows(self, columns: str = "pk, sk, v", table: str = "orders") -> list[tuple[Any, ...]]:
         return self.query(f"SELECT {columns} FROM public.{table} ORDER BY 1, 2, 3")
@@ -91,7 +81,7 @@ def dwh(local_aws: Any, postgres: Any) -> Iterator[Warehouse]:
     name = f"dwh_{secrets.token_hex(4)}"
     local_aws.use_postgres(postgres.create_database(name))
     local_aws.reset()
-    make_bucket(local_aws, BUCKET)
+    make_bucket(local_aws, SHELF.bucket)
     DataApi(clients(), Address("dev", "dwh"), SystemClock(), "preparing").run(["SELECT 1"])
     yield Warehouse(local_aws, postgres, name)
     local_aws.use_postgres(None)
@@ -100,17 +90,6 @@ def dwh(local_aws: Any, postgres: Any) -> Iterator[Warehouse]:
 
 def item(n: int, v: str = "a", **more: Any) -> dict[str, Any]:
     return {"pk": {"S": f"p{n}"}, "sk": {"N": f"{n}.5"}, "v": {"S": v}} | more
-
-
-def put(n: int, v: str, **more: Any) -> dict[str, Any]:
-    """A line of an incremental export: the item was written."""
-    return change(n) | {"NewImage": item(n, v, **more)}
-
-
-def change(n: int) -> dict[str, Any]:
-    """A line of an incremental export: the item was deleted."""
-    keys = {"pk": {"S": f"p{n}"}, "sk": {"N": f"{n}.5"}}
-    return {"Metadata": {"WriteTimestampMicros": {"N": str(int(AS_OF.timestamp() * 1e6) - 1000 + n)}}, "Keys": keys}
 
 
 def row(n: int, v: str) -> tuple[str, Decimal, str]:
@@ -165,7 +144,8 @@ def test_changes_are_put_and_deleted_by_key(dwh: Warehouse) -> None:
     rules: dict[str, Any] = {"columns": [{"from": "tags", "sets": "table"}], "unmapped": "columns"}
     tags = {"tags": {"SS": ["x"]}}
     dwh.load(dwh.set(item(1, **tags), item(2, **tags), item(3)), **rules)
-    changes = dwh.set(put(2, "b", tags={"SS": ["y", "z"]}), change(1), put(4, "d"), change(9), days=1, changes=True)
+    lines = [put(item(2, "b", tags={"SS": ["y", "z"]})), delete(item(1)), put(item(4, "d")), delete(item(9))]
+    changes = dwh.set(*lines, days=1, changes=(AS_OF - timedelta(hours=1), AS_OF + timedelta(days=1)))
     done = dwh.load(changes, "incremental", **rules)
     assert dwh.rows() == [row(2, "b"), row(3, "a"), row(4, "d")]
     assert dwh.rows("pk, sk, value", "orders__tags") == [("p2", Decimal("2.5"), "y"), ("p2", Decimal("2.5"), "z")]
@@ -231,11 +211,43 @@ def test_swap_rename_puts_another_table_in_its_place(dwh: Warehouse) -> None:
     assert dwh.query("SELECT 'public.orders'::regclass::oid") != number
 
 
-def test_a_table_with_columns_of_others_is_not_merged_into(dwh: Warehouse) -> None:
+@pytest.mark.parametrize(
+    ("mode", "wider"), [("upsert", False), ("upsert", True), ("incremental", True), ("replace", False)]
+)
+def test_columns_that_people_have_added_stay(dwh: Warehouse, mode: str, wider: bool) -> None:
+    dwh.load(dwh.set({**item(1), "n": {"N": "1"}}, item(2)))
+    dwh.query("ALTER TABLE public.orders ADD COLUMN theirs varchar(9)")
+    dwh.query("UPDATE public.orders SET theirs = 'mine'")
+    done = dwh.load(dwh.set({**item(1, "b"), "n": {"N": "1.5" if wider else "1"}}, item(2), item(3), days=1), mode)
+    kept = None if mode == "replace" else "mine"
+    assert dwh.rows("pk, v, theirs") == [("p1", "b", kept), ("p2", "a", kept), ("p3", "a", None)]
+    assert (done.inserted, done.updated) == ((3, 0) if mode == "replace" else (1, 1))
+
+
+def test_rows_that_are_the_same_are_not_written_and_documents_are_compared_whole(dwh: Warehouse) -> None:
+    doc = {"L": [{"S": "é" * 30_000}] * 3}
+    dwh.load(dwh.set(item(1, doc=doc), item(2, doc={"L": []}), item(3), item(4, note={"NULL": True})), "upsert")
+    before = dict(dwh.query("SELECT pk, ctid::text FROM public.orders"))
+    second = [item(1, doc=doc), item(2, doc={"L": [{"N": "1"}]}), item(3, doc={"L": []}), item(4)]
+    done = dwh.load(dwh.set(*second, days=1), "upsert")
+    assert (done.inserted, done.updated, done.deleted) == (0, 3, 0)
+    after = dict(dwh.query("SELECT pk, ctid::text FROM public.orders"))
+    assert {pk for pk in before if before[pk] == after[pk]} == {"p1"}
+
+
+def test_an_update_that_is_too_long_for_a_statement(dwh: Warehouse, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(redshift_swap, "LONGEST", 10)
+    dwh.load(dwh.set(item(1), item(2)))
+    done = dwh.load(dwh.set(item(2, "b"), item(3), days=1), "upsert", keep_absent=True)
+    assert dwh.rows() == [row(1, "a"), row(2, "b"), row(3, "a")]
+    assert (done.updated, done.rows) == (1, 3)
+
+
+def test_a_key_that_is_there_twice_is_refused(dwh: Warehouse) -> None:
     dwh.load(dwh.set(item(1)))
-    dwh.query("ALTER TABLE public.orders ADD COLUMN theirs int")
-    with pytest.raises(BadInputError, match="theirs"):
-        dwh.load(dwh.set(item(2), days=1), "upsert")
+    for mode in ("replace", "upsert"):
+        with pytest.raises(IntegrityError, match="a key is there twice"):
+            dwh.load(dwh.set(item(2), item(2, "b"), days=1), mode)
     assert dwh.rows() == [row(1, "a")]
 
 
@@ -320,7 +332,7 @@ def test_strings_are_cut_where_the_mapping_says_so(dwh: Warehouse) -> None:
     ((v,),) = dwh.query("SELECT v FROM public.orders WHERE pk = 'p1'")
     assert (len(v.encode()), LONG.startswith(v)) == (65_534, True)
     assert json.loads(documents(dwh, "doc")["p1"], parse_float=str) == [v, EXACT]
-    assert done.sent.cut == {"v": 1, "doc": 1}
+    assert done.cut == {"v": 1, "doc": 1}
 
 
 def test_a_string_that_is_a_document(dwh: Warehouse) -> None:
@@ -450,7 +462,7 @@ def test_what_killed_copies_left_is_removed_once_it_is_old(dwh: Warehouse, monke
     prefix = redshift_load.RedshiftLoad(
         DataApi(clients(), Address("dev", "dwh"), SystemClock(), "t"),
         RedshiftTarget(clients(), "orders", database="dev", iam_role=ROLE, workgroup="dwh").table,
-        ROLE, "t", SystemClock(), oid=None, lines=None, known=frozenset(),
+        ROLE, "t", SystemClock(), oid=None, ours=False, lines=None, known=frozenset(),
     )._prefix  # fmt: skip
     for when in ("20200101000000", f"{datetime.now(UTC):%Y%m%d%H%M%S}"):
         for suffix in ("", "_d", "_c0"):
@@ -467,7 +479,7 @@ def test_what_killed_copies_left_is_removed_once_it_is_old(dwh: Warehouse, monke
 def test_a_line_that_another_copy_adds_meanwhile_undoes_the_swap(
     dwh: Warehouse, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    dwh.load(dwh.set(item(1)))
+    dwh.load(dwh.set(item(1)), "append")
     real = redshift_load.RedshiftLoad._prove
 
     def meanwhile(self: Any, *arguments: Any) -> None:

@@ -6,7 +6,7 @@ and their keys summed up. It begins with a statement that fails when the ledger 
 once the second changes nothing, and what was done though its answer was lost is not done twice. A staging table or file that a killed
 process left is removed by a later copy, once it is older than any statement can run.
 
-Rows are replaced inside of the table, which gets the columns that it lacks, so that its number, grants and views stay. Only where a
+Rows come and go inside of the table, which gets the columns that it lacks, so that its number, grants and views stay. Only where a
 column's type has to change, or the mapping says `swap: rename`, another table takes its place, with its grants and comment.
 """
 
@@ -142,6 +142,14 @@ class RedshiftSession:
         mapping = self._last.last_mapping if self._last is not None else None
         known = frozenset(child.suffix for child in mapping.children) if mapping is not None else frozenset()
         load = RedshiftLoad(
-            self._api, self._table, self._role, self._what, self._clock, oid=self._oid, lines=self._lines, known=known
+            self._api,
+            self._table,
+            self._role,
+            self._what,
+            self._clock,
+            oid=self._oid,
+            ours=self._last is not None,
+            lines=self._lines,
+            known=known,
         )
         return load.run(work, progress)

@@ -1,12 +1,12 @@
 """The statements that bring staged rows into a table of Redshift, for one transaction. Pure.
 
-Rows are replaced by DELETE and INSERT, the way that Redshift's guide has for rows whose columns are all replaced ("Performing a merge
-operation by replacing existing rows"); MERGE would name each column three times, in statements of at most 100 KB. TRUNCATE is never used,
-for it commits.
+Rows by key: what is gone is deleted, what differs is updated, what is new is inserted; what is the same is not touched, so that columns
+that people have added keep their values. MERGE would write every row that matches, and tells no numbers apart. TRUNCATE is never used, for
+it commits.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from tablekeep.engine.copies.mapping import SqlColumn
@@ -16,6 +16,8 @@ from tablekeep.engine.copies.redshift_raw import plain_decimal
 
 MAX_ADDED = 10
 """Columns that are added to a table as it is, one statement each; with more it is made anew."""
+LONGEST = 70_000
+"""Bytes of an UPDATE, below the 100 KB that all statements of a transaction may have (the service's limit is UNCONFIRMED)."""
 Counted = Literal["", "inserted", "updated", "deleted"]
 Way = Literal["new", "rows", "anew", "refill"]
 """How the staged rows come into place: the staging table becomes the table, which was not there (`new`) or goes (`anew`) · rows inside of
@@ -50,7 +52,8 @@ class Staged:
     """What is staged for one load.
 
     :ivar rows: the staging table of rows. :ivar deletes: of keys that are deleted, of a set of changes.
-    :ivar fresh: for `refill`, the table that takes the old one's place.
+    :ivar fresh: for `refill`, the table that takes the old one's place. :ivar columns: of the staging table, in its order.
+    :ivar extra: columns of the table that people have added.
     """
 
     table: TableName
@@ -59,6 +62,8 @@ class Staged:
     deletes: TableName | None = None
     children: tuple[Child, ...] = ()
     fresh: TableName | None = None
+    columns: tuple[SqlColumn, ...] = ()
+    extra: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -86,18 +91,16 @@ class Difference:
         return not (self.missing or self.extra or self.changed)
 
 
-def choose_way(exists: bool, mode: Mode, difference: Difference) -> Way:
+def choose_way(exists: bool, ours: bool, mode: Mode, difference: Difference) -> Way:
     """How a load goes.
 
-    :raises ValueError: for columns of the table that the mapping does not know, where the old rows stay.
+    :param ours: the table was made by us: columns that it has beside ours were added by people, and stay.
     """
     if not exists:
         return "new"
-    added_only = not (difference.extra or difference.changed) and len(difference.missing) <= MAX_ADDED
+    added_only = not difference.changed and len(difference.missing) <= MAX_ADDED
     if mode.name == "replace":
-        return "rows" if added_only and mode.swap == "rows" else "anew"
-    if difference.extra:
-        raise ValueError(f"the table has columns that the mapping does not know: {', '.join(difference.extra[:5])}")
+        return "rows" if added_only and mode.swap == "rows" and (ours or not difference.extra) else "anew"
     return "rows" if added_only else "refill"
 
 
@@ -140,26 +143,76 @@ def _children_anew(staged: Staged) -> list[Step]:
 
 def _rows_steps(mode: Mode, staged: Staged, into: TableName, *, changes: bool) -> list[Step]:
     """Inside of a table that exists. What the children need of the old rows comes before these change."""
-    rows, key = staged.rows, staged.key
+    rows, key, new = staged.rows, staged.key, _insert_rows(staged, into)
     if mode.name == "replace":
-        return [*_children(staged, lambda one: [_all(one.table)]), Step(f"DELETE FROM {into.sql}"), _insert(into, rows)]  # noqa: S608
+        return [*_children(staged, lambda one: [_all(one.table)]), _all(into), new]
     if mode.name == "append":
-        return [*_children(staged, lambda one: []), _insert(into, rows, "inserted")]
+        return [*_children(staged, lambda one: []), replace(new, counts="inserted")]
+    fresh = _insert_rows(staged, into, absent=True)
     if mode.keep_existing and not changes:
-        return [*_new_members(staged, into), _insert_new(into, rows, key, "inserted")]
-    absent = not (mode.keep_absent or changes)
-    steps = list[Step]()
-    if absent:  # what is left after the keys of the set are deleted is absent from it
-        steps += _children(staged, lambda one: [_all(one.table)])
-    else:
-        gone = [rows, *([staged.deletes] if staged.deletes is not None else [])]
-        steps += _children(staged, lambda one: [_matching(one.table, source, key) for source in gone])
-    steps.append(_matching(into, rows, key, "updated"))
+        return [*_new_members(staged, into), fresh]
     if staged.deletes is not None:
-        steps.append(_matching(into, staged.deletes, key, "deleted"))
-    if absent:
-        steps.append(Step(f"DELETE FROM {into.sql}", "deleted"))  # noqa: S608  names of ours and quoted
-    return [*steps, _insert(into, rows)]
+        gone = [_matching(into, staged.deletes, key, "deleted")]
+        members = [rows, staged.deletes]
+    else:
+        gone = [] if mode.keep_absent or changes else [_absent(into, rows, key)]
+        members = [rows]
+    if gone and staged.deletes is None:
+        steps = _children(staged, lambda one: [_all(one.table)])
+    else:
+        steps = _children(staged, lambda one: [_matching(one.table, source, key) for source in members])
+    return [*steps, *gone, *_update(staged, into), fresh]
+
+
+def _insert_rows(staged: Staged, into: TableName, *, absent: bool = False) -> Step:
+    """Inserts the staged rows, or those whose key the table does not have."""
+    rows = staged.rows
+    if not staged.extra:
+        return _insert_new(into, rows, staged.key, "inserted") if absent else _insert(into, rows)
+    names = [quoted(column.name) for column in staged.columns]
+    listed = ", ".join(f"{quoted(rows.table)}.{name}" for name in names)
+    where = (
+        f" WHERE NOT EXISTS (SELECT 1 FROM {into.sql} WHERE {_same_key(into, rows, staged.key)})"  # noqa: S608
+        if absent
+        else ""
+    )
+    sql = f"INSERT INTO {into.sql} ({', '.join(names)}) SELECT {listed} FROM {rows.sql}{where}"  # noqa: S608
+    return Step(sql, "inserted" if absent else "")
+
+
+def _update(staged: Staged, into: TableName) -> list[Step]:
+    """Updates the rows that differ. Where that is too long for a statement, they are deleted, to be inserted again."""
+    others = [column for column in staged.columns if column.name not in staged.key]
+    if not others:
+        return []
+    old = quoted(into.table)
+    sets = ", ".join(f"{quoted(one.name)} = s.{quoted(one.name)}" for one in others)
+    same = " AND ".join(f"{old}.{quoted(name)} = s.{quoted(name)}" for name in staged.key)
+    differs = " OR ".join(f"NOT {_equal(one, old)}" for one in others)
+    sql = f"UPDATE {into.sql} SET {sets} FROM {staged.rows.sql} s WHERE {same} AND ({differs})"  # noqa: S608
+    return (
+        [Step(sql, "updated")]
+        if len(sql.encode()) <= LONGEST
+        else [_matching(into, staged.rows, staged.key, "updated")]
+    )
+
+
+def _equal(column: SqlColumn, old: str) -> str:
+    """SQL of whether the two values are the same, NULL and NULL included. Documents are compared by their text."""
+    name = quoted(column.name)
+    one, other = f"{old}.{name}", f"s.{name}"
+    pair = f"{one} = {other}"
+    if column.form in ("json", "rest"):
+        pair = f"JSON_SERIALIZE_TO_VARBYTE({one}) = JSON_SERIALIZE_TO_VARBYTE({other})"
+    return f"NVL({pair}, {one} IS NULL AND {other} IS NULL)"
+
+
+def _absent(table: TableName, source: TableName, key: Sequence[str]) -> Step:
+    """Deletes the rows whose key the source does not have."""
+    return Step(
+        f"DELETE FROM {table.sql} WHERE NOT EXISTS (SELECT 1 FROM {source.sql} WHERE {_same_key(source, table, key)})",  # noqa: S608
+        "deleted",
+    )
 
 
 def _children(staged: Staged, before: Callable[[Child], list[Step]]) -> list[Step]:
@@ -227,7 +280,7 @@ def refill_sql(
     :param columns: of `fresh`, in its order. :param have, need: names and types of both, from the catalog.
     """
     had, needed = dict(have), dict(need)
-    values = []
+    values = list[str]()
     for column in columns:
         name = column.name.lower()
         if name not in had:
@@ -238,4 +291,5 @@ def refill_sql(
             values.append(plain_decimal(quoted(column.name)))
         else:
             values.append(f"{quoted(column.name)}::{column.sql_type}")
+    values += [quoted(name) for name in had if name not in needed]  # people's own
     return f"INSERT INTO {fresh.sql} SELECT {', '.join(values)} FROM {table.sql}"  # noqa: S608
