@@ -348,7 +348,7 @@ SECTIONS: dict[str, list[Guard]] = {
         Guard("a table of members that others made", "copies.redshift_load:RedshiftLoad._stage",
               "if there and child.suffix not in self._known and not work.adopt:", "if False:",
               f"{REDSHIFT}::test_a_table_of_members_that_others_made_is_left_alone", error="BadInputError"),
-        Guard("a key that is there twice", "copies.redshift_load:RedshiftLoad._prove", "if not problems and self._api.rows(twice):",
+        Guard("a key that is staged twice", "copies.redshift_load:RedshiftLoad._prove", "if not problems and self._api.rows(twice):",
               "if False:", f"{REDSHIFT}::test_a_key_that_is_there_twice_is_refused"),
         Guard("digits that SUPER loses", "copies.super_documents:_is_exact", "return len(whole) + len(fraction) <= DIGITS", "return True",
               f"{REDSHIFT}::test_numbers_in_documents_are_exact_or_their_text"),
