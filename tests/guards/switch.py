@@ -1,4 +1,6 @@
-"""Switches one guard off, in memory: its function runs with a line of its source replaced."""
+"""Switches one guard off, in memory: its function runs with a line of its source replaced. In this process alone: a test that works in
+processes of its own does not notice.
+"""
 
 import functools
 import importlib
