@@ -140,6 +140,29 @@ def test_steps_run_before_and_after_each_verb_and_know_its_backup(
     )
 
 
+@pytest.mark.parametrize(("merge", "last"), [("false", "verify"), ("true", "merge")])
+def test_tables_of_sql_take_steps_too(project: Any, pipelines: Any, dags: Any, merge: str, last: str) -> None:
+    steps = "before: [{kind: sql, name: a, conn_id: x, sql: SELECT 1}], after: [{kind: sql, name: b, conn_id: x, sql: SELECT 1}]"
+    mode = f"mode: {{full_every: 7d, column: day, merge: {merge}}}"
+    pipelines(
+        totals=f"version: 1\nkind: rds\nconn_id: analytics_pg\ntable: public.totals\nbackup: {{to: '{ROOT}', {mode}, {steps}}}\n"
+        f"verify: {{{steps}}}\ncopies: [{{name: pg, to: postgres, conn_id: a, table: t, {steps}}}]\n"
+        "require: {table_exists: [orders]}\n"
+    )
+    found = dags()
+    ends = {
+        "backup__totals": ("backup", last),
+        "verify__totals": ("verify", "verify"),
+        "copy__totals__pg": ("copy", "copy"),
+    }
+    for dag_id, (first, end) in ends.items():
+        dag = found[dag_id]
+        assert dag.get_task("before.a").downstream_task_ids == {first}, dag_id
+        assert end in dag.get_task("after.b").upstream_task_ids, dag_id
+    assert found["backup__totals"].get_task("require").downstream_task_ids == {"before.a"}
+    assert not found["verify__totals"].has_task("require")
+
+
 def test_a_step_that_fails_before_keeps_the_backup_from_being_made(
     project: Any, pipelines: Any, dags: Any, local_aws: Any
 ) -> None:
