@@ -102,7 +102,7 @@ class _Restore:
         if (done := self._done(state)) is not None:
             return done
         prepared, at = self._prepared(state, source, plan_hash, prices)
-        plan = prepared.plan
+        plan, resumed = prepared.plan, tuple(at.units)
         self._lap("find")
         made = (
             self._by_service(prepared, at, tags) if plan.path in BY_SERVICE else Made(self._table(prepared, at, tags))
@@ -120,7 +120,7 @@ class _Restore:
             path=plan.path,
             source_backup=plan.source_backup,
         )
-        report.resumed = len(at.units)
+        report.resumed = len(resumed)
         if plan.path == "bulk-put":
             made = Made(created, self._put(prepared, at, report))
         elif plan.path not in BY_SERVICE:
@@ -220,8 +220,8 @@ class _Restore:
         if self._intents is not None:  # before anything is staged, too: whoever forgets it removes what was
             self._intents.write(self._intent(prepared, tags, prefix))
         if plan.path == "import-table":
-            if not at.job:  # else it has been staged, and is being read
-                at.loaded = stage(prepared, prefix, self._progress)
+            if not at.units:  # else it has been staged, and may be being read
+                self._staged(prepared, at, stage(prepared, prefix, self._progress))
             self._lap("stage")
         else:
             assert plan.content
@@ -233,6 +233,12 @@ class _Restore:
             made = restore_to_point_in_time(prepared, making) if plan.path == "pitr" else restore_kept(prepared, making)
         self._lap("load")
         return made
+
+    def _staged(self, prepared: Prepared, at: Progressing, loaded: Loaded) -> None:
+        """What a service reads is not written a second time while it may be reading it."""
+        at.loaded, at.units = loaded, list(prepared.source.units)
+        if self._state is not None:
+            self._state.save(at)
 
     def _intent(self, prepared: Prepared, tags: dict[str, str], prefix: str) -> Intent:
         plan = prepared.plan
@@ -252,10 +258,10 @@ class _Restore:
     def _put(self, prepared: Prepared, at: Progressing, report: RestoreReport) -> IntegrityError | None:
         """The service writes to the existing table."""
         prefix = stage_prefix(prepared, at.token, "bulk")
-        if not at.job:
+        if not at.units:
             if prepared.plan.mode == "overwrite-listed-keys":
                 self._replaced = keep_present(self._clients, prepared, self._clock)
-            at.loaded = stage_shuffled(prepared, f"{prefix}input/", self._progress)
+            self._staged(prepared, at, stage_shuffled(prepared, f"{prefix}input/", self._progress))
         self._lap("stage")
         report.bulk, trouble = bulk_put(prepared, prefix, self._making(at, {}), owner=self._owner())
         clear_stage(prepared.source.store, f"{prefix}input/" if trouble else prefix)
