@@ -139,7 +139,12 @@ def copy_dag(pipeline: SetPipeline, copy: Copy, source: Mapping[str, Any]) -> DA
 
 def _loaded(copy: PostgresCopy | MysqlCopy | RedshiftCopy) -> dict[str, Any]:
     """How rows are loaded."""
-    return {"mode": copy.mode, "mapping": copy.mapping.as_yaml() if copy.mapping else None}
+    return {
+        "mode": copy.mode,
+        "keep_absent": copy.keep_absent,
+        "swap": copy.swap,
+        "mapping": copy.mapping.as_yaml() if copy.mapping else None,
+    }
 
 
 def verify_dag(pipeline: SetPipeline, source: Mapping[str, Any]) -> DAG:

@@ -158,3 +158,28 @@ def test_to_mysql_with_the_password_from_the_environment_or_a_connection(
         cursor.execute(f"SELECT COUNT(*) FROM {name}.orders")
         assert cursor.fetchone() == (40,)
         cursor.execute(f"DROP DATABASE {name}")
+
+
+def test_modes_mappings_and_a_plan_by_hand(backup: str, dsn: str, tmp_path: Path) -> None:
+    planned = tablekeep("plan", "copy", backup, "--to", "postgres", "--yaml")
+    assert planned.returncode == 0, planned.stderr
+    file = tmp_path / "orders.yaml"
+    file.write_text(planned.stdout)
+    ddl = tablekeep("plan", "copy", backup, "--to", "mysql", "--into", "shop.orders", "--json")
+    assert json.loads(ddl.stdout)["ddl"][0].startswith("CREATE TABLE `shop`.`orders`")
+    to = ("--to", dsn, "--into", "orders")
+    done = tablekeep("copy", backup, *to, "--mapping", str(file), "--mode", "OVERWRITE_EXISTING", "--json")
+    assert json.loads(done.stdout)["mode"] == "upsert (keep_absent)", done.stderr
+    again = tablekeep("copy", backup, *to, "--mode", "upsert", "--keep-absent")
+    assert "nothing to do" in again.stdout + again.stderr or "by another mapping" in again.stdout
+    assert tablekeep("copy", backup, *to, "--mode", "replace", "--swap", "rename", "--json").returncode == 0
+    for wrong, why in (
+        (("--keep-absent",), "keep_absent goes with upsert only"),
+        (("--mode", "merge"), "there is no such mode"),
+    ):
+        refused = tablekeep("copy", backup, *to, *wrong)
+        assert refused.returncode == 2
+        assert why in refused.stderr.replace("\n", " ")
+    file.write_text("columns:\n  - {from: price, type: money}\n")
+    refused = tablekeep("copy", backup, *to, "--mapping", str(file))
+    assert "orders.yaml:2: columns[0].type" in refused.stderr.replace("\n", "")

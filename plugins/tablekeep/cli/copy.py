@@ -1,6 +1,7 @@
 """`tablekeep copy BACKUP --to postgresql://… --into schema.table`"""
 
 import argparse
+from typing import get_args
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from tablekeep.cli.command import DONE, UNVERIFIED, Context, Outcome
@@ -9,7 +10,7 @@ from tablekeep.cli.output import print_pairs
 from tablekeep.cli.plan_copy import add_mapping_option, mapping_of
 from tablekeep.engine.copies.athena import AthenaTarget, register_backup
 from tablekeep.engine.copies.copy import copy_backup
-from tablekeep.engine.copies.modes import parse_mode
+from tablekeep.engine.copies.modes import Swap, parse_mode
 from tablekeep.engine.copies.mysql import MysqlTarget
 from tablekeep.engine.copies.postgres import PostgresTarget
 from tablekeep.engine.copies.redshift import RedshiftTarget
@@ -32,7 +33,19 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--into", required=True, metavar="TABLE", help="schema.table, in Athena table; made when it does not exist"
     )
-    parser.add_argument("--mode", default="replace", help="replace: the table holds exactly the backup (default)")
+    parser.add_argument(
+        "--mode",
+        default="replace",
+        help="replace: the table holds exactly the backup (default) · append: its rows are added · upsert: rows are written by key, others "
+        "deleted · incremental: upsert, or the changes of an incremental backup · TRUNCATE, OVERWRITE_EXISTING, KEEP_EXISTING, APPEND",
+    )
+    parser.add_argument("--keep-absent", action="store_true", help="with upsert: keys that the backup lacks stay")
+    parser.add_argument(
+        "--swap",
+        default="rows",
+        choices=get_args(Swap),
+        help="with replace: inside of the table (default), or a new one in its place, for large ones",
+    )
     add_mapping_option(parser)
     parser.add_argument("--iam-role", metavar="ARN", help="the role with which Redshift reads from S3")
     parser.add_argument("--allow-older", action="store_true", help="put this backup over a newer one")
@@ -48,8 +61,8 @@ def run(args: argparse.Namespace, context: Context) -> Outcome:
         return _athena(args, context)
     report = copy_backup(
         clients=context.clients, clock=context.clock, progress=context.progress, backup=args.backup, target=_target(args, context),
-        mode=parse_mode(args.mode), mapping=mapping_of(args), allow_older=args.allow_older, adopt=args.adopt, actor=context.actor,
-        run=context.run, owner=args.bucket_owner,
+        mode=parse_mode(args.mode, keep_absent=args.keep_absent, swap=args.swap), mapping=mapping_of(args), allow_older=args.allow_older,
+        adopt=args.adopt, actor=context.actor, run=context.run, owner=args.bucket_owner,
     )  # fmt: skip
     return Outcome(DONE if report.verified else UNVERIFIED, report.as_dict())
 
@@ -58,9 +71,9 @@ def _athena(args: argparse.Namespace, context: Context) -> Outcome:
     parts = urlsplit(args.to)
     if parts.path.strip("/") or parts.query or parts.username or not parts.netloc:
         raise BadInputError("reading --to", "it is no database of Glue", "write athena://database")
-    if args.mode != "replace":
+    if args.mode != "replace" or args.keep_absent or args.swap != "rows" or args.mapping:
         raise BadInputError(
-            "copying to Athena", f"the mode {args.mode!r} is not for it", "it shows one backup: leave --mode out"
+            "copying to Athena", "it shows a backup as it lies", "leave --mode, --keep-absent, --swap and --mapping out"
         )
     report = register_backup(
         clients=context.clients, clock=context.clock, progress=context.progress, backup=args.backup,
@@ -119,7 +132,13 @@ def tell(outcome: Outcome) -> None:
         ("backup", f"{document['backup']} (as of {document['as_of']})"),
         ("took", f"{document['seconds']:.1f} s"),
     ]
+    if any(document[name] for name in ("inserted", "updated", "deleted")):
+        told = ", ".join(f"{document[name]:,} {name}" for name in ("inserted", "updated", "deleted") if document[name])
+        lines.append(("written", told))
+    lines += [("changed", drift) for drift in document["drift"]]
     for name, what in (
+        ("kept", "in _rest: values that their column cannot hold"),
+        ("rejected", "REJECTED: values in the reject table, NULL in their column"),
         ("shown", "other types: values shown in a column of another type; `_rest` has their own"),
         ("cut", "CUT: texts that were longer than their column takes"),
     ):

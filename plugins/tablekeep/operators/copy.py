@@ -11,7 +11,8 @@ class _ParquetToDatabaseOperator(TableOperator):
     """Loads the newest verified backup of `table` under `to`; the ledger in the database decides whether it is newer.
 
     :param target_table: `schema.table` in the database.
-    :param mode: `replace`.
+    :param mode: `replace`, `append`, `upsert`, `incremental`, or Data Pipeline's name of one.
+    :param keep_absent: with `upsert`, keys that the backup lacks stay. :param swap: of `replace`: `rows` or `rename`.
     :param mapping: as under `copies[].mapping`; derived from the backup when not given.
     :param backup: this backup instead, by its manifest's URI.
     :param allow_older: put it over a newer one. :param adopt: replace, once, a table that others made.
@@ -27,6 +28,8 @@ class _ParquetToDatabaseOperator(TableOperator):
         *,
         target_table: str,
         mode: str = "replace",
+        keep_absent: bool = False,
+        swap: str = "rows",
         mapping: dict[str, Any] | None = None,
         backup: str | None = None,
         allow_older: bool | str = False,
@@ -37,6 +40,8 @@ class _ParquetToDatabaseOperator(TableOperator):
         super().__init__(**more)
         self.target_table = target_table
         self.mode = mode
+        self.keep_absent = keep_absent
+        self.swap = swap
         self.mapping = mapping
         self.backup = backup
         self.allow_older = allow_older
@@ -55,7 +60,7 @@ class _ParquetToDatabaseOperator(TableOperator):
 
         common = self.engine_arguments(context)
         options = {
-            "target": self.target(), "mode": parse_mode(self.mode),
+            "target": self.target(), "mode": parse_mode(self.mode, keep_absent=self.keep_absent, swap=self.swap),
             "mapping": MappingDocument.model_validate(self.mapping) if self.mapping else None,
             "allow_older": true(self.allow_older), "adopt": true(self.adopt), "owner": self.bucket_owner,
         }  # fmt: skip

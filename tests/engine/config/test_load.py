@@ -214,6 +214,22 @@ def test_a_key_that_is_not_built_is_refused(folder: Path, key: str) -> None:
     assert "not built yet" in said(loaded)
 
 
+@pytest.mark.parametrize(
+    ("more", "why"),
+    [
+        ("mode: upsert, keep_absent: true", ""), ("mode: TRUNCATE, swap: rename", ""), ("mode: KEEP_EXISTING", ""), ("mode: incremental", ""),
+        ("mode: replace, keep_absent: true", "copies[0]: keep_absent goes with upsert only"),
+        ("mode: append, swap: rename", "copies[0]: swap is rows, or with replace rename"), ("mode: merge", "copies[0].mode: it must be"),
+        ("mapping: {columns: [{from: 'a..b'}]}", "copies[0].mapping.columns[0].from: it must be names"),
+        ("mapping: {misfits: {to: reject, most: 3}, drift: rest}", ""),
+    ],
+)  # fmt: skip
+def test_modes_and_mappings_of_copies(folder: Path, more: str, why: str) -> None:
+    loaded = write(folder, orders=GOOD + f"copies:\n  - {{name: x, to: postgres, conn_id: a, table: t, {more}}}\n")
+    assert why in said(loaded)
+    assert bool(loaded.problems) == bool(why)
+
+
 @pytest.mark.parametrize(("key", "value"), sorted(NOT_BUILT_VALUES))
 def test_a_value_that_is_not_built_is_refused(folder: Path, key: str, value: str) -> None:
     copy = {"name": "x", "to": "postgres", "conn_id": "a", "table": "t"}

@@ -24,6 +24,8 @@ from tablekeep.engine.config.values import (
     Timezone,
 )
 from tablekeep.engine.copies.document import MappingDocument
+from tablekeep.engine.copies.modes import parse_mode
+from tablekeep.engine.errors import BadInputError
 
 NOT_BUILT = {
     "replicate": "replication is not built yet",
@@ -31,10 +33,8 @@ NOT_BUILT = {
 }
 """Keys of the design that have no effect yet. They are refused, for a key that is silently ignored is a promise broken."""
 
-NOT_BUILT_VALUES = {
-    ("copies.mode", "upsert"): "only the mode replace is built",
-    ("copies.mode", "append"): "only the mode replace is built",
-}
+NOT_BUILT_VALUES: dict[tuple[str, str], str] = {}
+"""Likewise values of keys, by the key's path and the value."""
 
 
 class Spread(Model):
@@ -148,12 +148,27 @@ class Verify(Stepped):
 class _Copy(Stepped):
     name: Name
     """Part of the DAG's id: copy__<pipeline>__<name>."""
-    mode: Literal["replace"] = "replace"
-    """replace: the table holds exactly the backup."""
+    mode: Literal[
+        "replace", "append", "upsert", "incremental", "TRUNCATE", "OVERWRITE_EXISTING", "KEEP_EXISTING", "APPEND"
+    ] = "replace"
+    """replace: the table holds exactly the backup · append: its rows are added, with the backup's id · upsert: rows are written by key, and
+    keys that it lacks are deleted · incremental: the changes since the last load; or AWS Data Pipeline's name of a mode."""
+    keep_absent: bool = False
+    """With upsert: keys that the backup lacks stay."""
+    swap: Literal["rows", "rename"] = "rows"
+    """With replace: rows are replaced inside of the table, or a new table takes its place, with indexes, constraints and grants."""
     table: SqlTable
     """schema.table; made when it does not exist. A table that others made is never replaced."""
     mapping: MappingDocument | None = None
     """Which attribute becomes which column; without it all is derived from the backup's census."""
+
+    @model_validator(mode="after")
+    def _mode_has_it(self) -> "_Copy":
+        try:
+            parse_mode(self.mode, keep_absent=self.keep_absent, swap=self.swap)
+        except BadInputError as error:
+            raise ValueError(error.why) from None
+        return self
 
 
 class PostgresCopy(_Copy):
