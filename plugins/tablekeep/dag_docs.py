@@ -8,7 +8,7 @@ from tablekeep.engine.config.steps import StepPipeline
 from tablekeep.engine.config.values import duration_text
 
 
-def _schedule(schedule: str | None, timezone: str) -> str:
+def schedule_text(schedule: str | None, timezone: str) -> str:
     return f"On the schedule `{schedule}` ({timezone})" if schedule else "When triggered by hand"
 
 
@@ -27,7 +27,7 @@ def backup_doc(pipeline: DynamoDBPipeline) -> str:
 """
     return f"""# Backup of the DynamoDB table `{pipeline.table}`
 
-{_schedule(backup.schedule, backup.timezone)}, to a new backup set under `{backup.to}`. {_how(backup, budget)}
+{schedule_text(backup.schedule, backup.timezone)}, to a new backup set under `{backup.to}`. {_how(backup, budget)}
 
 | task | what it does | when it is red |
 |---|---|---|
@@ -58,7 +58,7 @@ def sql_backup_doc(pipeline: RdsPipeline) -> str:
         )
     return f"""# Backup of the SQL table `{pipeline.table}`
 
-{_schedule(backup.schedule, backup.timezone)}, over the connection `{pipeline.conn_id}`, to a new backup set under `{backup.to}`. {how}
+{schedule_text(backup.schedule, backup.timezone)}, over the connection `{pipeline.conn_id}`, to a new backup set under `{backup.to}`. {how}
 
 | task | what it does | when it is red |
 |---|---|---|
@@ -138,7 +138,7 @@ def verify_doc(pipeline: SetPipeline) -> str:
     assert pipeline.verify
     return f"""# Verification of the newest backup of `{pipeline.table}`
 
-{_schedule(pipeline.verify.schedule, pipeline.verify.timezone)} the newest set under `{pipeline.backup.to}` is read again at the level
+{schedule_text(pipeline.verify.schedule, pipeline.verify.timezone)} the newest set under `{pipeline.backup.to}` is read again at the level
 `{pipeline.verify.level}`, because storage can go wrong silently and permissions change. Red: the log names what is missing or
 damaged. Run `backup__{pipeline.name}`, then look into the older sets with `tablekeep list` and `tablekeep verify`.
 """
@@ -159,7 +159,7 @@ def drill_doc(pipeline: DynamoDBPipeline) -> str:
         return _restore_test_doc(pipeline, rto, rpo)
     return f"""# Restore drill for `{pipeline.table}`
 
-{_schedule(pipeline.drill.schedule, pipeline.drill.timezone)} {taken}{much} is restored to a scratch table
+{schedule_text(pipeline.drill.schedule, pipeline.drill.timezone)} {taken}{much} is restored to a scratch table
 `tablekeep-drill-…`, read back and compared with the backup's content hash; its keys, indexes and settings are compared, too; then the
 scratch table is deleted. Objectives: RTO {rto}, RPO {rpo}. The link *Drill report* on the task shows a page that can be printed.
 
@@ -174,7 +174,7 @@ def _restore_test_doc(pipeline: DynamoDBPipeline, rto: str, rpo: str) -> str:
     assert pipeline.drill
     return f"""# Restore test of `{pipeline.table}`, validated
 
-{_schedule(pipeline.drill.schedule, pipeline.drill.timezone)} the table that AWS Backup's plan `{pipeline.drill.restore_testing_plan}`
+{schedule_text(pipeline.drill.schedule, pipeline.drill.timezone)} the table that AWS Backup's plan `{pipeline.drill.restore_testing_plan}`
 has restored last is read and compared with the backup set of the recovery point's time, and AWS Backup is told SUCCESSFUL, FAILED or
 TIMED_OUT. The table is AWS Backup's, which removes it when the plan's validation window is over: run this before. Objectives: RTO {rto},
 RPO {rpo}. The link *Drill report* on the task shows a page that can be printed.
@@ -234,5 +234,5 @@ def step_doc(pipeline: StepPipeline) -> str:
     }[pipeline.kind]
     return f"""# {pipeline.name}
 
-{_schedule(pipeline.schedule, pipeline.timezone)}. {what}. Red: {_RED[pipeline.kind]}. {again}
+{schedule_text(pipeline.schedule, pipeline.timezone)}. {what}. Red: {_RED[pipeline.kind]}. {again}
 """

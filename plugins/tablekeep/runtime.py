@@ -38,8 +38,10 @@ class RunTime:
     backfill: bool
     names_past: bool
 
-    def check_now(self, what: str) -> None:
-        """That the run is for now, which is all that a scan can see. Scheduled, late, retried and cleared runs are.
+    def check_now(
+        self, what: str, why: str = "a scan can only read the table as it is now; the set would carry a wrong date"
+    ) -> None:
+        """That the run is for now, which is all that a scan or a snapshot can see. Scheduled, late, retried and cleared runs are.
 
         :raises BadInputError: for a backfill, and for a manual run that names another time.
         """
@@ -48,7 +50,7 @@ class RunTime:
             kind = "a backfill run" if self.backfill else "a manual run"
             raise BadInputError(
                 what,
-                f"this is {kind} for {asked}, and a scan can only read the table as it is now; the set would carry a wrong date",
+                f"this is {kind} for {asked}, and {why}",
                 "trigger a run without a logical date for a backup of now",
             )
 

@@ -92,7 +92,6 @@ def answered(
         ApproveRestoreOperator, "execute", lambda self, context: self.execute_complete(context, event or given)
     )
     monkeypatch.setattr("tablekeep.operators.approve.requester", lambda context: requester)
-    monkeypatch.setattr("tablekeep.operators.restore.requester", lambda context: requester)
 
 
 def records(kind: Any) -> list[dict[str, Any]]:

@@ -17,7 +17,7 @@ class ApproveRestoreOperator(ApprovalOperator):
 
     :param plan_hash: of the plan in `body`. :param people: names of those of whom requester and approver must both be one, and not the
         same; anybody who may answer when empty. :param notify: an SNS topic that is told that a plan waits.
-    :param table, to: whose backups, and their root.
+    :param table, to: whose backups, and their root. :param service: `rds` when it is an instance, and `table` its name.
     """
 
     template_fields: Sequence[str] = ("subject", "body", "plan_hash", "table", "to", "aws_conn_id", "region_name")
@@ -28,6 +28,7 @@ class ApproveRestoreOperator(ApprovalOperator):
         plan_hash: str,
         table: str,
         to: str,
+        service: str = "dynamodb",
         people: Sequence[str] = (),
         notify: str | None = None,
         aws_conn_id: str = "aws_default",
@@ -36,7 +37,7 @@ class ApproveRestoreOperator(ApprovalOperator):
     ) -> None:
         super().__init__(fail_on_reject=True, **more)
         self.plan_hash, self.table, self.to, self.people = plan_hash, table, to, list(people)
-        self.aws_conn_id, self.region_name, self.notify = aws_conn_id, region_name, notify
+        self.aws_conn_id, self.region_name, self.notify, self.service = aws_conn_id, region_name, notify, service
 
     def execute(self, context: Mapping[str, Any]) -> Any:
         try:
@@ -79,7 +80,13 @@ class ApproveRestoreOperator(ApprovalOperator):
     def _record(self, context: Mapping[str, Any], approved: bool, approver: str, why: str) -> None:
         clients = clients_for(self.aws_conn_id, self.region_name)
         record_approval(
-            context, clients, shelf_of(clients, self.to, self.table), self.plan_hash, approved, approver, why
+            context,
+            clients,
+            shelf_of(clients, self.to, self.table, self.service),
+            self.plan_hash,
+            approved,
+            approver,
+            why,
         )
 
 
@@ -96,3 +103,35 @@ def record_approval(
         S3Store(clients, shelf.bucket), shelf, "approval", result, backup_id=None, actor=actor(context), run=run_name(context),
         clock=SystemClock(),
     )  # fmt: skip
+
+
+def check_fields(context: Mapping[str, Any], what: str) -> None:
+    """That the run was triggered with fields of the form alone: Airflow takes others in silence, and what was meant by them would not
+    be done. :raises BadInputError: for another one."""
+    from tablekeep.engine.errors import BadInputError
+
+    known, given = set(context["dag"].params), set(context["dag_run"].conf or {})
+    if unknown := sorted(given - known):
+        raise BadInputError(what, f"there is no field {unknown[0][:60]}", f"the fields are {', '.join(sorted(known))}")
+
+
+def check_requester(context: Mapping[str, Any], clients: Any, shelf: Any, people: Sequence[str], what: str) -> None:
+    """That whoever triggered the run is one of the people who may; recorded when not.
+
+    :raises BadInputError: else.
+    """
+    from tablekeep.engine.errors import BadInputError
+
+    asked_by = requester(context)
+    if people and asked_by not in people:
+        why = f"{asked_by or 'nobody'} asks for it, and restore.people names {', '.join(people)}"
+        record_approval(context, clients, shelf, "", False, "", why)
+        raise BadInputError(what, why, "ask one of them to trigger it")
+
+
+def check_approved(plan_hash: str, what: str) -> None:
+    """That a plan was approved. :raises BadInputError: else."""
+    from tablekeep.engine.errors import BadInputError
+
+    if not plan_hash or plan_hash == "None":
+        raise BadInputError(what, "nobody has approved it", "trigger a new run")

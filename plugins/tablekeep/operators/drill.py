@@ -10,7 +10,54 @@ from tablekeep.operators.shelves import shelf_of
 from tablekeep.runtime import clients_for
 
 
-class RestoreDrillOperator(TablekeepOperator):
+class DrillOperator(TablekeepOperator):
+    """What all drills have: a link to the report, metrics, somebody who is told, and a red task for one that did not pass.
+
+    :param notify: an SNS topic that is told of a drill that did not pass.
+    """
+
+    operator_extra_links = (DrillReportLink(),)
+
+    def __init__(self, *, notify: str | None = None, **more: Any) -> None:
+        super().__init__(**more)
+        self.notify = notify
+
+    def tell(self, subject: str, text: str) -> None:
+        publish(self.notify, subject, text, aws_conn_id=self.aws_conn_id, region=self.region_name)
+
+    def conclude(
+        self, context: Mapping[str, Any], report: Any, region: str, *, of: str, drilled: str, tags: dict[str, str]
+    ) -> Any:
+        """The report's document. :param region: of the bucket. :param of: the subject, for people. :param drilled: the backup, by name.
+
+        :raises IntegrityError: when nothing was proved. :raises PermanentError: when something else did not pass.
+        """
+        from tablekeep.engine.errors import IntegrityError, PermanentError
+
+        context["ti"].xcom_push(DrillReportLink.XCOM, console_link(report.page, region))
+        self._measure(report, tags)
+        self.log.info(
+            "proved: %s, RTO %.1f s, RPO %.0f s, torn down: %s, report: %s", report.proved, report.rto_seconds, report.rpo_seconds,
+            report.torn_down, report.page,
+        )  # fmt: skip
+        if not report.passed:
+            what, why = f"drilling {drilled}", "; ".join(report.problems)
+            self.tell(f"Drill of {of} FAILED", f"{what}: {why}. Report: {report.page}")
+            if not report.proved:
+                raise IntegrityError(what, why, "the backup may not be restorable: look into it today")
+            raise PermanentError(what, why, "the backup is restorable; what else was promised is what failed")
+        return report.as_dict()
+
+    def _measure(self, report: Any, tags: dict[str, str]) -> None:
+        """Metrics of Airflow (StatsD, OpenTelemetry): seconds, and 1 for passed."""
+        from airflow.sdk.observability.stats import Stats
+
+        Stats.gauge("tablekeep.drill.rto_seconds", report.rto_seconds, tags=tags)
+        Stats.gauge("tablekeep.drill.rpo_seconds", report.rpo_seconds, tags=tags)
+        Stats.gauge("tablekeep.drill.passed", int(report.passed), tags=tags)
+
+
+class RestoreDrillOperator(DrillOperator):
     """Rehearses a restore. A drill that did not prove it, missed an objective or left something behind is a failed task; its report, a
     page for people, is linked on the task either way.
 
@@ -22,11 +69,9 @@ class RestoreDrillOperator(TablekeepOperator):
     :param checks: of the team: `{"name", "sql", "python"}`.
     :param rto_seconds, rpo_seconds: objectives. :param max_wcu: write capacity units a second. :param max_usd: of one drill.
     :param target_aws_conn_id, target_region_name: where the scratch table is made; default where the table is.
-    :param notify: an SNS topic that is told of a drill that did not pass.
     """
 
     template_fields: Sequence[str] = ("table", "to", "backup_arn", "restore_job", *TablekeepOperator.template_fields)
-    operator_extra_links = (DrillReportLink(),)
 
     def __init__(
         self,
@@ -49,7 +94,6 @@ class RestoreDrillOperator(TablekeepOperator):
         max_usd: float | None = None,
         target_aws_conn_id: str | None = None,
         target_region_name: str | None = None,
-        notify: str | None = None,
         **more: Any,
     ) -> None:
         super().__init__(**more)
@@ -61,34 +105,24 @@ class RestoreDrillOperator(TablekeepOperator):
         self.rto_seconds, self.rpo_seconds = rto_seconds, rpo_seconds
         self.max_wcu, self.max_usd = max_wcu, max_usd
         self.target_aws_conn_id, self.target_region_name = target_aws_conn_id, target_region_name
-        self.notify = notify
 
     def execute(self, context: Mapping[str, Any]) -> dict[str, Any]:
         from tablekeep.engine.drills.drill import run_drill
-        from tablekeep.engine.errors import IntegrityError, PermanentError, TablekeepError
+        from tablekeep.engine.errors import TablekeepError
 
         common = self.engine_arguments(context)
         source = common.pop("clients")
         try:
             report = run_drill(self._request(), clients=self._target(), backup_clients=source, **common)
         except TablekeepError as error:
-            self._tell(f"Drill of {self.table} could not be run", str(error))
+            self.tell(f"Drill of {self.table} could not be run", str(error))
             raise
-        context["ti"].xcom_push(DrillReportLink.XCOM, console_link(report.page, source.region))
         for one in report.left_alone:
             self.log.warning("%s is left alone: %s", one["table"], one["why"])
-        self._measure(report)
-        self.log.info(
-            "proved: %s, RTO %.1f s, RPO %.0f s, torn down: %s, report: %s", report.proved, report.rto_seconds, report.rpo_seconds,
-            report.torn_down, report.page,
-        )  # fmt: skip
-        if not report.passed:
-            what, why = f"drilling {report.backup}", "; ".join(report.problems)
-            self._tell(f"Drill of {self.table} FAILED", f"{what}: {why}. Report: {report.page}")
-            if not report.proved:
-                raise IntegrityError(what, why, "the backup may not be restorable: look into it today")
-            raise PermanentError(what, why, "the backup is restorable; what else was promised is what failed")
-        return report.as_dict()
+        document: dict[str, Any] = self.conclude(
+            context, report, source.region, of=self.table, drilled=report.backup, tags={"table": self.table}
+        )
+        return document
 
     def _request(self) -> Any:
         from datetime import timedelta
@@ -117,18 +151,6 @@ class RestoreDrillOperator(TablekeepOperator):
 
     def _target(self) -> Any:
         return clients_for(self.target_aws_conn_id or self.aws_conn_id, self.target_region_name or self.region_name)
-
-    def _tell(self, subject: str, text: str) -> None:
-        publish(self.notify, subject, text, aws_conn_id=self.aws_conn_id, region=self.region_name)
-
-    def _measure(self, report: Any) -> None:
-        """Metrics of Airflow (StatsD, OpenTelemetry): seconds, and 1 for passed."""
-        from airflow.sdk.observability.stats import Stats
-
-        tags = {"table": self.table}
-        Stats.gauge("tablekeep.drill.rto_seconds", report.rto_seconds, tags=tags)
-        Stats.gauge("tablekeep.drill.rpo_seconds", report.rpo_seconds, tags=tags)
-        Stats.gauge("tablekeep.drill.passed", int(report.passed), tags=tags)
 
 
 class SweepScratchTablesOperator(TablekeepOperator):

@@ -4,9 +4,10 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from tablekeep.operators.approve import check_approved, check_fields, check_requester
 from tablekeep.operators.base import TablekeepOperator
 from tablekeep.operators.shelves import shelf_of
-from tablekeep.runtime import clients_for, requester
+from tablekeep.runtime import clients_for
 
 
 class _Restoring(TablekeepOperator):
@@ -70,7 +71,7 @@ class _Restoring(TablekeepOperator):
         from tablekeep.engine.restore.request import RestoreRequest
 
         keys, where = _lines(self.keys), _lines(self.where)
-        as_of = _moment(self.as_of)
+        as_of = moment(self.as_of)
         return RestoreRequest(
             self.to_table,
             backup=None if as_of else self.backup or None,
@@ -97,7 +98,8 @@ def _lines(given: str | Sequence[str] | None) -> tuple[str, ...]:
     return tuple(str(one) for one in found or () if str(one).strip())
 
 
-def _moment(text: str | None) -> Any:
+def moment(text: str | None) -> Any:
+    """A time of a form, as a template renders it; None for none. :raises BadInputError: for what is no time."""
     from datetime import datetime
 
     from tablekeep.engine.errors import BadInputError
@@ -125,19 +127,14 @@ class PlanRestoreOperator(_Restoring):
 
     def execute(self, context: Mapping[str, Any]) -> dict[str, Any]:
         from tablekeep.engine.backups.records import write_record
-        from tablekeep.engine.errors import BadInputError
         from tablekeep.engine.prices import load_prices
         from tablekeep.engine.restore.plan import plan_restore
         from tablekeep.engine.restore.words import plan_lines, plan_markdown
-        from tablekeep.operators.approve import record_approval
 
         common = self.engine_arguments(context)
-        source, asked_by = common.pop("clients"), requester(context)
-        self._check_fields(context)
-        if self.people and asked_by not in self.people:
-            why = f"{asked_by or 'nobody'} asks for it, and restore.people names {', '.join(self.people)}"
-            record_approval(context, source, shelf_of(source, self.to, self.table), "", False, "", why)
-            raise BadInputError(f"restoring to the table {self.to_table}", why, "ask one of them to trigger it")
+        source, what = common.pop("clients"), f"restoring to the table {self.to_table}"
+        check_fields(context, what)
+        check_requester(context, source, shelf_of(source, self.to, self.table), self.people, what)
         prepared = plan_restore(
             self.request(source), clients=self.target(), backup_clients=source, clock=common["clock"], progress=common["progress"],
             prices=load_prices(),
@@ -151,16 +148,6 @@ class PlanRestoreOperator(_Restoring):
         )  # fmt: skip
         kept = plan.source_backup["arn"] if plan.source_backup else ""
         return {"backup": plan.backup, "backup_arn": kept, "hash": plan.hash, "text": plan_markdown(plan)}
-
-    def _check_fields(self, context: Mapping[str, Any]) -> None:
-        """That the run was triggered with fields of the form alone: Airflow takes others in silence, and what was meant by them
-        would not be done. :raises BadInputError: for another one."""
-        from tablekeep.engine.errors import BadInputError
-
-        known, given = set(context["dag"].params), set(context["dag_run"].conf or {})
-        if unknown := sorted(given - known):
-            what, why = f"restoring to the table {self.to_table}", f"there is no field {unknown[0][:60]}"
-            raise BadInputError(what, why, f"the fields are {', '.join(sorted(known))}")
 
 
 class ParquetToDynamoDBOperator(_Restoring):
@@ -176,17 +163,14 @@ class ParquetToDynamoDBOperator(_Restoring):
         self.plan_hash = plan_hash
 
     def execute(self, context: Mapping[str, Any]) -> dict[str, Any]:
-        from tablekeep.engine.errors import BadInputError, IntegrityError, PermanentError
+        from tablekeep.engine.errors import IntegrityError, PermanentError
         from tablekeep.engine.restore.table import restore_table
         from tablekeep.engine.restore.terraform import import_file
         from tablekeep.engine.restore.words import attributes_text
 
         common = self.engine_arguments(context)
         source = common.pop("clients")
-        if not self.plan_hash or self.plan_hash == "None":
-            raise BadInputError(
-                f"restoring to the table {self.to_table}", "nobody has approved it", "trigger a new run"
-            )
+        check_approved(self.plan_hash, f"restoring to the table {self.to_table}")
         try:
             report = restore_table(
                 self.request(source), clients=self.target(), backup_clients=source, plan_hash=self.plan_hash, **common

@@ -303,28 +303,33 @@ class Drill(Stepped):
         return None if self.scope == "full" else float(self.scope.rstrip("%"))
 
 
-class Restore(Stepped):
+class RestoreRules(Stepped):
     """Rules for the DAG restore__<pipeline>, which runs by hand only."""
 
     patterns_refused: list[Annotated[str, Field(min_length=1, max_length=255, examples=["prod-*"])]] = []
-    """Names of tables, with * and ?, to which nothing is restored."""
+    """Names, with * and ?, to which nothing is restored."""
     people: Annotated[
         list[Annotated[str, Field(min_length=1, max_length=250, examples=["ana"])]], Field(examples=[["ana", "ben"]])
     ] = []
     """Airflow users: one of them asks for a restore, another one approves it. Without it anybody who may use the DAG does both."""
     accounts: list[Account] = []
     """The only accounts to which is restored; every account of the connection when not given."""
-    max_wcu: Annotated[float, Field(gt=0, strict=False, examples=[500])] | None = None
-    """Write capacity units a second."""
-    backup_role: RoleArn | None = None
-    """The role with which AWS Backup restores a recovery point (path backup); its default role when not given."""
     aws_conn_id: ConnectionId | None = None
     """The Airflow connection of the account to which is restored; the pipeline's when not given."""
     region: Region | None = None
     """The Region to which is restored; the pipeline's when not given."""
 
     @model_validator(mode="after")
-    def _two_people(self) -> "Restore":
+    def _two_people(self) -> "RestoreRules":
         if len(set(self.people)) == 1:
             raise ValueError("people needs two names at least: who asks for a restore does not approve it")
         return self
+
+
+class Restore(RestoreRules):
+    """Rules for restores of a table."""
+
+    max_wcu: Annotated[float, Field(gt=0, strict=False, examples=[500])] | None = None
+    """Write capacity units a second."""
+    backup_role: RoleArn | None = None
+    """The role with which AWS Backup restores a recovery point (path backup); its default role when not given."""

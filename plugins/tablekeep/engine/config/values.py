@@ -145,6 +145,13 @@ SecretArn = _string(
     "arn:aws:secretsmanager:us-east-1:123456789012:secret:dwh",
 )
 ConnectionId = _string(_matches(r"[A-Za-z0-9_.:\\/-]{1,250}", "it must be an Airflow connection's id"), "analytics_pg")
+Database = _string(
+    _matches(
+        r"[A-Za-z](-?[A-Za-z0-9]){0,62}",
+        "it must be the identifier of an instance or cluster: letters, digits and single hyphens",
+    ),
+    "shop",
+)
 SqlTable = _string(
     _matches(
         r'(?:(?:"[^"\0]+"|[A-Za-z_][A-Za-z0-9_$]*)\.)?(?:"[^"\0]+"|[A-Za-z_][A-Za-z0-9_$]*)', "it must be schema.table"

@@ -30,22 +30,23 @@ def tear_down_instance(clients: SessionClients, family: Family, name: str, run: 
     :raises TablekeepError: when it cannot be removed.
     """
     created = find_created(clients, family, name, run)
-    if created is not None:
-        members = _names(clients, "instance", name, run) if family == "cluster" else []
-        begin_deletion(clients, created, prefix=PREFIX)
-        await_deletion(created, wait)
-        for member in members:
-            wait(Awaited("instance", member, clients.region, "gone"))
-    return not left(clients, name, run, created)
+    if created is None:
+        return True
+    members = _names(clients, "instance", name, run) if family == "cluster" else []
+    begin_deletion(clients, created, prefix=PREFIX)
+    await_deletion(created, wait)
+    for member in members:
+        wait(Awaited("instance", member, clients.region, "gone"))
+    return not _left(clients, created)
 
 
-def left(clients: SessionClients, name: str, run: str, created: Created | None = None) -> list[str]:
+def _left(clients: SessionClients, created: Created) -> list[str]:
     """What is still there of a scratch instance or cluster."""
-    found = [one for family in FAMILIES for one in _names(clients, family, name, run)]
-    if created is not None and created.family == "instance":
-        with translated(f"looking for automated backups of {name}"):
+    found = [one for family in FAMILIES for one in _names(clients, family, created.name, created.run)]
+    if created.family == "instance":
+        with translated(f"looking for automated backups of {created.name}"):
             backups = clients.client("rds").describe_db_instance_automated_backups(DbiResourceId=created.resource)
-        found += [f"an automated backup of {name}" for _ in backups["DBInstanceAutomatedBackups"]]
+        found += [f"an automated backup of {created.name}" for _ in backups["DBInstanceAutomatedBackups"]]
     return found
 
 

@@ -16,8 +16,10 @@ from tablekeep.engine.clients import SessionClients, error_code, translate
 from tablekeep.engine.clock import Clock, utc_text
 from tablekeep.engine.errors import BadInputError, PermanentError, TransientError
 from tablekeep.engine.names import parse_s3
-from tablekeep.engine.progress import Progress
+from tablekeep.engine.prices import Prices, load_prices
+from tablekeep.engine.progress import NoProgress, Progress
 from tablekeep.engine.rds.instances.contents import Contents, Login, check_engine, keep_marker, read_contents
+from tablekeep.engine.rds.instances.costs import copy_cost
 from tablekeep.engine.rds.instances.created import resource_of
 from tablekeep.engine.rds.instances.service import (
     API,
@@ -361,6 +363,9 @@ def copy_snapshot(
     clients: SessionClients,
     run: str,
     wait: Wait,
+    progress: Progress | None = None,
+    prices: Prices | None = None,
+    max_usd: float | None = None,
     to_name: str | None = None,
 ) -> Listed:
     """Copies a snapshot of this Region to another, or once more here. Called again it goes on with the copy that it began.
@@ -368,7 +373,7 @@ def copy_snapshot(
     Asked for in the target's Region with the ARN and `SourceRegion`, from which botocore signs what an encrypted copy needs.
 
     :param key: KMS key of the copy, of the target's Region. :param option_group: of the copy, where the source's is not the default.
-    :param to_name: the copy's name; the source's in another Region.
+    :param to_name: the copy's name; the source's in another Region. :param max_usd: what the transfer may cost at most.
     :raises BadInputError: when it needs a key, or the source or a copy of another is in the way.
     """
     thing: Thing = "instance-snapshot" if family == "instance" else "cluster-snapshot"
@@ -380,6 +385,13 @@ def copy_snapshot(
     _check_copy(source, words.name, target, what, clients, away=away, encrypted=encrypted, key=key)
     there = describe(clients, thing, target, to_region)
     if there is None:
+        cost = copy_cost(int(source.get("AllocatedStorage") or 0), away, (prices or load_prices()).rds)
+        told = (
+            f"at most {cost['once']:,.2f} dollars for the transfer, and {cost['month']:,.2f} a month while it is kept"
+        )
+        if max_usd is not None and cost["once"] > max_usd:
+            raise BadInputError(what, f"it costs {told}, and limits.max_usd is {max_usd:,.2f}", "raise the limit")
+        (progress or NoProgress()).note(f"{what}: {told}")
         tags = {tag: one for tag, one in tags_of(source).items() if not tag.startswith(("aws:", "tablekeep:"))}
         given: dict[str, Any] = {
             f"Source{words.name}Identifier": source[f"{words.name}Arn"] if away else name,
