@@ -1,30 +1,19 @@
 """What the triggerer polls while a task is deferred. Calls run in a thread (`asyncio.to_thread`): no aiobotocore is needed."""
 
 import asyncio
-<<<<<<< HEAD
 from collections.abc import AsyncIterator, Sequence
 from datetime import datetime
-=======
-from collections.abc import AsyncIterator
-from datetime import UTC, datetime
->>>>>>> 32b29b2 (kind: rds-instance: snapshots with a copy in another Region and rules of what stays, drills and approved restores as DAGs that wait in the triggerer)
 from typing import Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 
-<<<<<<< HEAD
 class PollTrigger(BaseTrigger):
     """Asks a service again and again until there is something for the task to do.
-=======
-class _Polling(BaseTrigger):
-    """Asks until there is something for the task to do.
->>>>>>> 32b29b2 (kind: rds-instance: snapshots with a copy in another Region and rules of what stays, drills and approved restores as DAGs that wait in the triggerer)
 
     Fires `{"ready": True}`, or `{"error": text}` when asking fails for another reason than a passing one; the task asks again itself
     and reports. What is stored of a trigger are its attributes: those of its arguments' names.
 
-<<<<<<< HEAD
     :param poll_seconds: between two questions.
     """
 
@@ -36,24 +25,11 @@ class _Polling(BaseTrigger):
         self._own = own
         for name, value in own.items():
             setattr(self, name, value)
-=======
-    :param given: the subclass's own arguments, which JSON can carry. :param poll_seconds: between two questions.
-    """
-
-    def __init__(self, aws_conn_id: str, region_name: str | None, poll_seconds: float, **given: Any) -> None:
-        super().__init__()
-        self.aws_conn_id, self.region_name, self.poll_seconds = aws_conn_id, region_name, poll_seconds
-        self._given = given
->>>>>>> 32b29b2 (kind: rds-instance: snapshots with a copy in another Region and rules of what stays, drills and approved restores as DAGs that wait in the triggerer)
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """The class and its arguments, as Airflow stores them."""
         common = {name: getattr(self, name) for name in ("aws_conn_id", "region_name", "poll_seconds")}
-<<<<<<< HEAD
         return f"{type(self).__module__}.{type(self).__qualname__}", common | self._own
-=======
-        return f"{type(self).__module__}.{type(self).__name__}", {**self._given, **common}
->>>>>>> 32b29b2 (kind: rds-instance: snapshots with a copy in another Region and rules of what stays, drills and approved restores as DAGs that wait in the triggerer)
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Asks until there is something for the task to do."""
@@ -75,36 +51,11 @@ class _Polling(BaseTrigger):
     def _ready(self) -> bool:
         raise NotImplementedError
 
-<<<<<<< HEAD
-    def _clients(self) -> Any:
-=======
     def _told(self) -> dict[str, Any]:
         """What the event says beside `ready`."""
         return {}
 
-
-class NativeExportTrigger(_Polling):
-    """Waits until DynamoDB can give the state of a time, or until an export that it runs has ended.
-
-    :param as_of: ISO 8601; waited for while `arn` is None. :param arn: of the export.
-    """
-
-    def __init__(
-        self,
-        *,
-        table: str,
-        as_of: str,
-        arn: str | None,
-        aws_conn_id: str,
-        region_name: str | None,
-        poll_seconds: float = 15.0,
-    ) -> None:
-        super().__init__(aws_conn_id, region_name, poll_seconds, table=table, as_of=as_of, arn=arn)
-        self.table, self.as_of, self.arn = table, as_of, arn
-
-    def _ready(self) -> bool:
-        from tablekeep.engine.export.pitr import IN_PROGRESS, native_status, recovery_window
->>>>>>> 32b29b2 (kind: rds-instance: snapshots with a copy in another Region and rules of what stays, drills and approved restores as DAGs that wait in the triggerer)
+    def _clients(self) -> Any:
         from tablekeep.runtime import clients_for
 
         return clients_for(self.aws_conn_id, self.region_name)
@@ -124,7 +75,6 @@ class NativeExportTrigger(PollTrigger):
         from tablekeep.engine.export.pitr import IN_PROGRESS, native_status, recovery_window
 
         if self.arn is None:
-<<<<<<< HEAD
             return recovery_window(self._clients(), self.table).latest >= datetime.fromisoformat(self.as_of)
         return native_status(self._clients(), self.arn)[0] != IN_PROGRESS
 
@@ -170,40 +120,28 @@ class EmrStepTrigger(PollTrigger):
         from tablekeep.engine.steps.emr import stop
 
         await asyncio.to_thread(stop, self._clients(), self.cluster, self.step, made=self.step is None)
-=======
-            return recovery_window(clients, self.table).latest >= datetime.fromisoformat(self.as_of)
-        return native_status(clients, self.arn)[0] != IN_PROGRESS
 
 
-class RdsTrigger(_Polling):
-    """Waits until an RDS instance, cluster or snapshot is available or gone, or cannot become so any more, or the time is over: then
-    `late` names it.
+class RdsTrigger(PollTrigger):
+    """Waits until an RDS instance, cluster or snapshot is available or gone, or cannot become so any more, or its time is over: then
+    `late` in the event names it.
 
     :param awaited: `engine.rds.instances.service.Awaited` as a dict. :param until: ISO 8601.
     """
 
-    def __init__(
-        self,
-        *,
-        awaited: dict[str, Any],
-        until: str,
-        aws_conn_id: str,
-        region_name: str | None,
-        poll_seconds: float = 15.0,
-    ) -> None:
-        super().__init__(aws_conn_id, region_name, poll_seconds, awaited=awaited, until=until)
+    def __init__(self, *, awaited: dict[str, Any], until: str, **common: Any) -> None:
         self.awaited, self.until = awaited, until
+        super().__init__(awaited=awaited, until=until, **common)
 
     def _ready(self) -> bool:
         from tablekeep.engine.rds.instances.service import Awaited, settled
-        from tablekeep.runtime import clients_for
 
-        return self._late or settled(clients_for(self.aws_conn_id, self.region_name), Awaited(**self.awaited))
+        return self._late() or settled(self._clients(), Awaited(**self.awaited))
 
-    @property
     def _late(self) -> bool:
-        return datetime.now(UTC) >= datetime.fromisoformat(self.until)
+        from tablekeep.engine.clock import SystemClock
+
+        return SystemClock().now() >= datetime.fromisoformat(self.until)
 
     def _told(self) -> dict[str, Any]:
-        return {"late": self.awaited["name"]} if self._late else {}
->>>>>>> 32b29b2 (kind: rds-instance: snapshots with a copy in another Region and rules of what stays, drills and approved restores as DAGs that wait in the triggerer)
+        return {"late": self.awaited["name"]} if self._late() else {}

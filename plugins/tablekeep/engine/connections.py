@@ -15,7 +15,6 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 from tablekeep.engine.clients import Clients, SessionClients, error_code, translate
 from tablekeep.engine.errors import BadInputError
-from tablekeep.engine.names import SERVICES
 
 PREFIX_VARIABLE = "TABLEKEEP_SECRETS_PREFIX"
 POSTGRES_TYPES = ("postgres", "postgresql")
@@ -256,10 +255,6 @@ def aws_clients(connection: Connection, region: str | None = None, *services: st
         )
         session = boto3.session.Session(botocore_session=inner)
     endpoint = extra.get("endpoint_url")
-<<<<<<< HEAD
     return SessionClients(
         session, region=where, endpoints=dict.fromkeys((*SERVICES, *services), str(endpoint)) if endpoint else None
     )
-=======
-    return SessionClients(session, region=where, endpoints=dict.fromkeys(SERVICES, str(endpoint)) if endpoint else None)
->>>>>>> 32b29b2 (kind: rds-instance: snapshots with a copy in another Region and rules of what stays, drills and approved restores as DAGs that wait in the triggerer)

@@ -4,10 +4,6 @@ import re
 
 from tablekeep.engine.errors import BadInputError
 
-SERVICES = (
-    "dynamodb", "s3", "sts", "application-autoscaling", "redshift-data", "secretsmanager", "glue", "backup", "rds",
-)  # fmt: skip
-"""boto3's names of the services whose endpoint a connection may give."""
 _BUCKET = re.compile(r"[a-z0-9](?:[a-z0-9.-]{1,61})[a-z0-9]\Z")
 _TABLE = re.compile(r"[A-Za-z0-9_.-]{3,255}\Z")
 _EXAMPLE = "give it as s3://bucket/prefix, for example s3://acme-backups/dynamodb"
