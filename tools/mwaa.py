@@ -1,7 +1,7 @@
 """`make mwaa`: what Amazon MWAA takes, in dist/mwaa. Standard library only.
 
 plugins.zip holds the package, the plugin file and .airflowignore, and nothing else (MWAA unpacks it into its plugins folder);
-dags/ holds the DAG files, and the pipelines beside them, because MWAA has no include/ folder. The zip is the same, byte for
+dags/ holds the DAG files, and what the team keeps in include/ beside them, because MWAA has no such folder. The zip is the same, byte for
 byte, for the same sources.
 """
 
@@ -32,7 +32,7 @@ def write_zip(target: Path, base: Path, paths: list[Path]) -> None:
             archive.writestr(entry, path.read_bytes())
 
 
-def build(out: Path) -> None:
+def build(out: Path, include: Path = ROOT / "include") -> None:
     """Writes everything into `out`, which is emptied before."""
     if out.exists():
         shutil.rmtree(out)
@@ -41,8 +41,11 @@ def build(out: Path) -> None:
     write_zip(out / "plugins.zip", ROOT / "plugins", plugin_files(ROOT / "plugins"))
     for file in sorted((ROOT / "dags").glob("*.py")):
         shutil.copyfile(file, dags / file.name)
-    for folder in ("pipelines", "environments"):
-        shutil.copytree(ROOT / "include" / folder, dags / folder, ignore=shutil.ignore_patterns(*LEFT_OUT))
+    for folder in ("pipelines", "environments", "sql", "scripts"):
+        if (include / folder).is_dir():
+            shutil.copytree(include / folder, dags / folder, ignore=shutil.ignore_patterns(*LEFT_OUT))
+    # Airflow would run each Python script there while it looks for DAGs
+    (dags / ".airflowignore").write_text("scripts/\n")
     shutil.copyfile(ROOT / "requirements.txt", out / "requirements.txt")
 
 
@@ -56,7 +59,9 @@ def main() -> None:
     print(
         f"Copy {out.name}/dags to the environment's dags folder; name plugins.zip and requirements.txt in the environment,"
     )
-    print("and set TABLEKEEP_ENV in its start-up script (export TABLEKEEP_ENV=prod).")
+    print(
+        "and set TABLEKEEP_ENV in its start-up script (export TABLEKEEP_ENV=prod; for scripts TABLEKEEP_ALLOW_SCRIPTS=true)."
+    )
 
 
 if __name__ == "__main__":

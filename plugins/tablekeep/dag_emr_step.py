@@ -37,10 +37,10 @@ def _tasks(pipeline: EmrStepPipeline) -> tuple[Any, Any]:
         timezone=pipeline.timezone,
         jar=pipeline.jar,
         main_class=pipeline.main_class,
-        arguments=[str(one) for one in pipeline.arguments],
+        arguments=pipeline.arguments,
         properties=pipeline.properties,
         cluster=pipeline.cluster,
-        new_cluster=_new_cluster(pipeline),
+        new_cluster=pipeline.new_cluster.model_dump() if pipeline.new_cluster else None,
         **aws_of(pipeline),
     )
     # a second try would make a second cluster, or add the step again, when only the answer to the first was lost
@@ -63,11 +63,3 @@ def _tasks(pipeline: EmrStepPipeline) -> tuple[Any, Any]:
     plan >> cluster >> run
     torn_down(run, terminate, setups=cluster)
     return plan, run
-
-
-def _new_cluster(pipeline: EmrStepPipeline) -> dict[str, Any] | None:
-    if pipeline.new_cluster is None:
-        return None
-    found = pipeline.new_cluster.model_dump()
-    found["bootstrap"] = [one | {"arguments": [str(two) for two in one["arguments"]]} for one in found["bootstrap"]]
-    return found

@@ -74,7 +74,7 @@ def step_task(action: Any, **common: Any) -> Any:
     if isinstance(action, ScriptAction):
         return ScriptOperator(
             script=action.script,
-            arguments=[str(one) for one in action.arguments],
+            arguments=action.arguments,
             inputs=action.inputs,
             outputs=action.outputs,
             timeout_seconds=action.timeout.total_seconds(),

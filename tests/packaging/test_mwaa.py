@@ -1,5 +1,6 @@
 """What `make mwaa` builds, unpacked as MWAA does and parsed by Airflow in a process of its own."""
 
+import importlib.util
 import json
 import os
 import shutil
@@ -66,6 +67,23 @@ def test_pipelines_go_under_the_dags(built: Path) -> None:
         "dags/environments/prod.yaml",
     } <= found
     assert (built / "requirements.txt").read_text() == (PROJECT / "requirements.txt").read_text()
+
+
+def test_what_a_team_has_for_its_steps_goes_there_too_and_is_not_looked_at_for_dags(tmp_path: Path) -> None:
+    specification = importlib.util.spec_from_file_location("mwaa", PROJECT / "tools" / "mwaa.py")
+    assert specification
+    assert specification.loader
+    tool = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(tool)
+    for name in ("pipelines/x.yaml", "sql/shop/totals.sql", "scripts/dag_airflow.py"):
+        (tmp_path / "include" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "include" / name).write_text("raise SystemExit\n")
+    tool.build(tmp_path / "out", tmp_path / "include")
+    dags = tmp_path / "out" / "dags"
+    assert {"pipelines/x.yaml", "sql/shop/totals.sql", "scripts/dag_airflow.py"} <= {
+        str(path.relative_to(dags)) for path in dags.rglob("*")
+    }
+    assert (dags / ".airflowignore").read_text() == "scripts/\n"
 
 
 def interpreters() -> list[str]:

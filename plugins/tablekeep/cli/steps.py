@@ -132,7 +132,7 @@ def do_plan(work: Work, args: argparse.Namespace, context: Context) -> dict[str,
     if isinstance(action, ScriptAction):
         script = _script_request(work, action)
         command = plan_script(script)
-        facts.fill(list(script.arguments))
+        facts.texts(script.arguments)
         return told | {"command": command, "environment": sorted(facts.environment())}
     if isinstance(action, AwsCallAction):
         operation, _ = plan_aws_call(_call_request(action), facts)
@@ -200,11 +200,10 @@ def _database(work: Work, action: SqlAction, args: argparse.Namespace, context: 
 
 
 def _script_request(work: Work, action: ScriptAction) -> ScriptRequest:
-    texts = [str(one) for one in action.arguments]
     return ScriptRequest(
         work.pipeline.include,
         action.script,
-        texts,
+        action.arguments,
         action.timeout.total_seconds(),
         work.pipeline.region,
         action.inputs,
@@ -218,15 +217,7 @@ def _call_request(action: AwsCallAction) -> AwsCallRequest:
 
 def emr_request(pipeline: EmrStepPipeline) -> EmrStepRequest:
     """What a pipeline's step is."""
-    new = pipeline.new_cluster
-    cluster = (
-        NewCluster(**new.model_dump() | {"bootstrap": [_texts(one.model_dump()) for one in new.bootstrap]})
-        if new
-        else None
+    cluster = NewCluster(**pipeline.new_cluster.model_dump()) if pipeline.new_cluster else None
+    return EmrStepRequest(
+        pipeline.jar, pipeline.arguments, pipeline.main_class, pipeline.properties, pipeline.cluster, cluster
     )
-    texts = [str(one) for one in pipeline.arguments]
-    return EmrStepRequest(pipeline.jar, texts, pipeline.main_class, pipeline.properties, pipeline.cluster, cluster)
-
-
-def _texts(bootstrap: dict[str, Any]) -> dict[str, Any]:
-    return bootstrap | {"arguments": [str(one) for one in bootstrap["arguments"]]}

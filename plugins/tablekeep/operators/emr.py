@@ -25,7 +25,7 @@ class PlanEmrStepOperator(StepOperator):
         *,
         jar: str,
         main_class: str | None = None,
-        arguments: Sequence[str] = (),
+        arguments: Sequence[str | int] = (),
         properties: Mapping[str, str] | None = None,
         cluster: str | None = None,
         new_cluster: Mapping[str, Any] | None = None,

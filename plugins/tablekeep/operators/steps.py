@@ -108,7 +108,7 @@ class ScriptOperator(StepOperator):
         self,
         *,
         script: str,
-        arguments: Sequence[str] = (),
+        arguments: Sequence[str | int] = (),
         inputs: Sequence[str] = (),
         outputs: Sequence[str] = (),
         timeout_seconds: float = 3600,

@@ -15,7 +15,7 @@ import pytest
 from tablekeep.engine.clock import SystemClock
 from tablekeep.engine.errors import BadInputError, PermanentError, TransientError
 from tablekeep.engine.steps.facts import RunFacts
-from tablekeep.engine.steps.script import ScriptReport, ScriptRequest, run_script
+from tablekeep.engine.steps.script import Running, ScriptReport, ScriptRequest, run_script
 from tablekeep.engine.steps.stage import fetch, make_folders
 from tests.tables import BUCKET, clients, make_bucket
 
@@ -269,3 +269,17 @@ def test_a_key_that_is_no_file_s_name_is_refused(local_aws: Any, tmp_path: Path,
     with pytest.raises(BadInputError, match="cannot be a file's name"):
         fetch(make_folders(tmp_path, [f"s3://{BUCKET}/in"], []), made)
     assert not (tmp_path / "x").exists()
+
+
+def test_whoever_kills_the_keeper_kills_the_script(script: Any, tmp_path: Path) -> None:
+    mark, handle = f"sleep 9{os.getpid()}", Running()
+    (tmp_path / "scripts" / "y.sh").write_text(f"#!/bin/sh\necho started\nexec {mark}\n")
+
+    def kill(line: str) -> None:
+        assert handle.keeper
+        assert running(mark, 1)
+        handle.keeper.kill()
+
+    with pytest.raises(PermanentError, match="it was stopped"):
+        run_script(ScriptRequest(tmp_path, "y.sh", (), 600), FACTS, clock=SystemClock(), say=kill, running=handle)
+    assert running(mark, 0)

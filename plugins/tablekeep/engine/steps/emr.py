@@ -51,7 +51,7 @@ class EmrStepRequest:
     """
 
     jar: str
-    arguments: Sequence[str]
+    arguments: Sequence[str | int]
     main_class: str | None = None
     properties: Mapping[str, str] | None = None
     cluster: str | None = None
@@ -88,7 +88,7 @@ def plan_emr_step(request: EmrStepRequest, facts: RunFacts) -> dict[str, Any]:
 
 
 def _step(request: EmrStepRequest, facts: RunFacts) -> dict[str, Any]:
-    jar: dict[str, Any] = {"Jar": facts.fill(request.jar), "Args": facts.fill(list(request.arguments))}
+    jar: dict[str, Any] = {"Jar": facts.fill(request.jar), "Args": facts.texts(request.arguments)}
     if request.main_class:
         jar["MainClass"] = request.main_class
     if request.properties:
@@ -126,7 +126,7 @@ def _job_flow(cluster: NewCluster, steps: list[dict[str, Any]], facts: RunFacts)
 
 
 def _bootstrap(number: int, one: Mapping[str, Any], facts: RunFacts) -> dict[str, Any]:
-    arguments = facts.fill(list(one.get("arguments", ())))
+    arguments = facts.texts(one.get("arguments", ()))
     return {"Name": f"bootstrap {number}", "ScriptBootstrapAction": {"Path": one["path"], "Args": arguments}}
 
 

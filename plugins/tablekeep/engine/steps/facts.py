@@ -1,7 +1,7 @@
 """What a step may know of its run: as `{{ name }}` in its texts, and as environment variables of its scripts."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -52,6 +52,13 @@ class RunFacts:
         if isinstance(value, list | tuple):
             return [self.fill(one) for one in value]
         return value
+
+    def texts(self, arguments: Sequence[str | int]) -> list[str]:
+        """Arguments of a program, filled in; numbers as they are written.
+
+        :raises BadInputError: see `fill`.
+        """
+        return [str(self.fill(one)) for one in arguments]
 
     def _text(self, name: str, form: str | None) -> str:
         value = getattr(self, name)

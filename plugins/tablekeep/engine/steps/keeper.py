@@ -15,8 +15,8 @@ import subprocess
 import sys
 import time
 
-PR_SET_CHILD_SUBREAPER = 36
-"""prctl(2): orphaned descendants become our children, so that those which left the script's process group are found."""
+PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
+"""prctl(2), the second: orphaned descendants become our children, so that those which left the script's process group are found."""
 
 
 def main(arguments: list[str]) -> int:
@@ -26,7 +26,9 @@ def main(arguments: list[str]) -> int:
     for one in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(one, lambda number, frame: stopped.append(number))
     try:
-        script = subprocess.Popen(arguments[4:], stdin=subprocess.DEVNULL, start_new_session=True)
+        script = subprocess.Popen(
+            arguments[4:], stdin=subprocess.DEVNULL, start_new_session=True, preexec_fn=_die_with_keeper
+        )
     except OSError as error:
         _tell(status_fd, f"unable {error.strerror}")
         return 1
@@ -68,6 +70,12 @@ def _wait(script: "subprocess.Popen[bytes]", until: float, stopped: list[int]) -
 def _adopt_orphans() -> None:
     if sys.platform == "linux":
         ctypes.CDLL(None, use_errno=True).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def _die_with_keeper() -> None:
+    """Whoever kills the keeper itself, kills the script."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
 
 
 def _signal_group(group: int, number: int) -> None:

@@ -49,7 +49,7 @@ class ScriptRequest:
 
     include: Path | None
     script: str
-    arguments: Sequence[str]
+    arguments: Sequence[str | int]
     timeout_seconds: float
     region: str | None = None
     inputs: Sequence[str] = ()
@@ -97,7 +97,7 @@ def plan_script(request: ScriptRequest, environ: Mapping[str, str] | None = None
             f"whoever runs it may set {ALLOW_VARIABLE}=true for the workers",
         )
     path = find_step_file(request.include, FOLDER, request.script)
-    return [*_program(path, request.script), *request.arguments]
+    return [*_program(path, request.script), *map(str, request.arguments)]
 
 
 def _program(path: Path, name: str) -> list[str]:
@@ -147,7 +147,7 @@ def run_script(
     """
     what = f"running the script {request.script}"
     command = plan_script(request)
-    command[len(command) - len(request.arguments) :] = [facts.fill(one) for one in request.arguments]
+    command[len(command) - len(request.arguments) :] = facts.texts(request.arguments)
     began = clock.monotonic()
     with tempfile.TemporaryDirectory(prefix="tablekeep-script-", ignore_cleanup_errors=True) as home:
         staged = make_folders(Path(home), *(facts.fill(list(one)) for one in (request.inputs, request.outputs)))
