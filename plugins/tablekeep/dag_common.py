@@ -9,7 +9,7 @@ from airflow.timetables.base import Timetable
 
 from tablekeep.dag_notices import notices_of
 from tablekeep.engine.config.base import Pipeline
-from tablekeep.engine.config.kinds.dynamodb import DynamoDBPipeline
+from tablekeep.engine.config.sets import SetPipeline
 from tablekeep.runtime import ByErrorFamily
 
 RETRIES = 3
@@ -57,7 +57,7 @@ def aws_of(pipeline: Pipeline) -> dict[str, Any]:
     return {"aws_conn_id": pipeline.aws_conn_id, "region_name": pipeline.region}
 
 
-def source_of(pipeline: DynamoDBPipeline) -> dict[str, Any]:
+def source_of(pipeline: SetPipeline) -> dict[str, Any]:
     return aws_of(pipeline) | {"table": pipeline.table, "to": pipeline.backup.to}
 
 

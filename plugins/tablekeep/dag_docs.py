@@ -2,6 +2,7 @@
 
 from tablekeep.engine.config.kinds.dynamodb import DynamoDBPipeline
 from tablekeep.engine.config.kinds.rds import RdsPipeline
+from tablekeep.engine.config.kinds.s3 import FilesPipeline
 from tablekeep.engine.config.model import AnyBackup, AthenaCopy, Backup, Copy, RedshiftCopy
 from tablekeep.engine.config.sets import SetPipeline
 from tablekeep.engine.config.steps import StepPipeline
@@ -68,6 +69,27 @@ def sql_backup_doc(pipeline: RdsPipeline) -> str:
 {_expire(backup)}
 A retry makes no second set; clearing `backup` makes a new one and leaves the old. Backfill runs are refused: the table can only be
 read as it is.
+"""
+
+
+def files_backup_doc(pipeline: FilesPipeline) -> str:
+    """For `backup__…` of files."""
+    backup, rule = pipeline.backup, pipeline.bad_rows
+    bad = "One row that is not what it should be, and there is no backup."
+    if rule.to == "reject":
+        bad = f"At most {rule.most:,} rows that are not what they should be are left out, and told by file and line in `_rejects/`."
+    return f"""# Backup of the files of `{pipeline.table}`
+
+{_schedule(backup.schedule, backup.timezone)} the files under `{pipeline.source}` become a backup set under `{backup.to}`. {bad} Files that
+are the same as last time make no new set.
+
+| task | what it does | when it is red |
+|---|---|---|
+| `backup` | reads the files, writes and reads back the parts, publishes the manifest | no backup was made; the log names the line |
+| `verify` | reads the set again: every row, no key twice | do not rely on this set; clear `backup` |
+| `publish` | wakes the copies | skipped when a newer set is there |
+{_expire(backup)}
+A retry makes no second set. Backfill runs are refused: the files can only be read as they are.
 """
 
 

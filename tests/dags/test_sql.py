@@ -154,3 +154,45 @@ def test_wrong_values_are_said(pipelines: Any, change: str, told: str) -> None:
     folder: Path = pipelines(shop=wrong)
     (bad,) = load_folder(folder).bad
     assert any(told in problem.field for problem in bad.problems)
+
+
+FILES = """
+version: 1
+kind: s3
+source: s3://{bucket}/drop/orders
+table: orders
+region: us-east-1
+files: {{format: csv, header: false, columns: [{{name: id, type: integer}}, {{name: total, type: "numeric(10,2)"}}]}}
+key: [id]
+bad_rows: {{to: reject, most: 1}}
+backup: {{schedule: "0 2 * * *", to: {root}, keep: {{daily: 7}}}}
+verify: {{level: checksum}}
+copies:
+  - {{name: analytics, to: postgres, conn_id: analytics_pg, table: public.orders}}
+"""
+
+
+def test_files_become_rows_of_a_database(
+    local_aws: Any, pipelines: Any, postgres: Any, dags: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_bucket(local_aws)
+    s3, target = local_aws.client("s3"), f"analytics_{secrets.token_hex(4)}"
+    monkeypatch.setenv("AIRFLOW_CONN_ANALYTICS_PG", postgres.create_database(target))
+    s3.put_object(Bucket=BUCKET, Key="drop/orders/a.csv", Body=b"1,1.5\n2,\nx,1\n")
+    pipelines(files=FILES.format(bucket=BUCKET, root=ROOT))
+    found = dags()
+    assert set(found) == {"backup__files", "verify__files", "copy__files__analytics"}
+    green = {"backup": "success", "verify": "success", "publish": "success", "expire": "success"}
+    assert tasks(found["backup__files"].test()) == green
+    assert tasks(found["backup__files"].test()) == green
+    (made,) = sets()  # the same files make no second one
+    assert (made.items, made.run["rejected"]) == (2, 1)
+    assert state(found["copy__files__analytics"].test()) == "success"
+    assert state(found["verify__files"].test()) == "success"
+    with postgres.connect(target) as connection:
+        assert [str(row) for row in connection.execute("SELECT id, total FROM orders ORDER BY id").fetchall()] == [
+            "(1, Decimal('1.50'))", "(2, None)",
+        ]  # fmt: skip
+    s3.put_object(Bucket=BUCKET, Key="drop/orders/b.csv", Body=b"y,2\n")
+    assert tasks(found["backup__files"].test())["backup"] == "failed"  # two bad rows now
+    postgres.drop_database(target)

@@ -1,5 +1,6 @@
 """What the columns of a SQL table were in their own database, as `table.json` of its backup tells, and what they become in another.
 
+A backup of files tells the types that were declared for them, in words of no database.
 From MySQL to Redshift the table is AWS Data Pipeline's (Developer Guide, "Full copy of RDS MySQL table to Amazon Redshift"), but for
 binary columns: its VARCHAR cannot hold bytes that are no text, so they are VARBYTE.
 """
@@ -35,10 +36,10 @@ def told_kinds(document: dict[str, Any], dialect: Dialect, overrides: dict[str, 
     """
     service = str(document.get("service"))
     found: dict[str, Kind] = {}
-    for column in document.get("columns", ()) if service in ("postgres", "mysql") else ():
+    for column in document.get("columns", ()) if service in ("postgres", "mysql", "s3") else ():
         sql_type = str(column["type"]).lower()
         written = overrides.get(sql_type) or overrides.get(sql_type.partition("(")[0].strip())
-        kind = parse_kind(written) if written else _kind(service, sql_type, dialect)
+        kind = parse_kind(written or sql_type) if written or service == "s3" else _kind(service, sql_type, dialect)
         if kind is not None:
             found[str(column["name"])] = kind
     return found

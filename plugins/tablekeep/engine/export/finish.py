@@ -212,3 +212,11 @@ def remove(store: Store, key: str, progress: Progress) -> bool:
         progress.note(f"left behind, for it could not be removed: {key} ({error.why})")
         return False
     return True
+
+
+def remove_orphans(store: Store, made: Manifest, progress: Progress) -> None:
+    """Removes from the folder of a published set the parts that tries before it have left; nobody can publish there any more."""
+    named = {made.location.key(part.name) for part in made.parts}
+    for info in list(store.list(made.location.key("data/"))):
+        if info.key not in named and not remove(store, info.key, progress):
+            return

@@ -81,7 +81,7 @@ def import_set(
         with KeySpool(found.items or MANY) as keys:
             every = in_turn(range(plan.segments))
             convert_files(store, plan, found, every, clock=clock, progress=progress, on_keys=keys.add_keys)
-            _refuse_duplicates(keys, location)
+            refuse_duplicates(keys, location)
         made = finish_export(store, plan, lease, clock=clock, progress=progress, actor=actor, run=run)
     return replace(report_of(made), seconds=round(clock.monotonic() - began, 3))
 
@@ -131,7 +131,7 @@ def _data_pipeline(
     return told, _settings(clients, clock, source, told, key)
 
 
-def _refuse_duplicates(keys: KeySpool, location: SetLocation) -> None:
+def refuse_duplicates(keys: KeySpool, location: SetLocation) -> None:
     """What others wrote may hold a key twice, in a folder to which the files of two exports were copied."""
     twice = [key_hash(one) for one in keys.duplicates()]
     if twice:

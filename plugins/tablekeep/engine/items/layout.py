@@ -22,6 +22,8 @@ CHANGE, WRITTEN, OLD = "_change", "_written", "_old"
 """Further columns of a set of changes: put or delete; when it was written last; the item before, as canonical text."""
 MAX_COLUMNS = 500
 DECIMAL_DIGITS = 38
+INT64_DIGITS = 18
+"""So many decimal digits every 64-bit integer holds."""
 SCALE_HEADROOM = 4
 
 NumberKind = Literal["int64", "decimal", "text"]
@@ -204,6 +206,16 @@ def number_kind(count: TypeCount) -> tuple[NumberKind, int]:
     if count.max_integer_digits + count.max_scale > DECIMAL_DIGITS:
         return "text", 0
     return "decimal", min(count.max_scale + SCALE_HEADROOM, DECIMAL_DIGITS - count.max_integer_digits)
+
+
+def decimal_of(precision: int, scale: int) -> tuple[NumberKind | None, int]:
+    """Kind of number and scale of a column of DECIMAL(precision, scale), when a set's column holds all its values."""
+    digits = max(precision, precision - scale, scale)
+    if digits > DECIMAL_DIGITS:
+        return None, 0
+    if scale <= 0:
+        return ("int64" if digits <= INT64_DIGITS else "decimal"), 0
+    return "decimal", scale
 
 
 def holds(column: Column, count: TypeCount) -> bool:

@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from tablekeep.engine.backups.catalog import newest
 from tablekeep.engine.backups.location import SetLocation, Shelf, new_backup_id
-from tablekeep.engine.backups.manifest import Link, Manifest, Window
+from tablekeep.engine.backups.manifest import Link, Window
 from tablekeep.engine.backups.s3 import S3Store
 from tablekeep.engine.backups.sets import probe_conditional_writes, put_file
 from tablekeep.engine.backups.store import AlreadyExistsError, Store
@@ -20,7 +20,7 @@ from tablekeep.engine.clients import SessionClients
 from tablekeep.engine.clock import Clock
 from tablekeep.engine.errors import BadInputError, TransientError
 from tablekeep.engine.export.convert import convert_files
-from tablekeep.engine.export.finish import clear, finish_export, published, remove
+from tablekeep.engine.export.finish import clear, finish_export, published, remove_orphans
 from tablekeep.engine.export.plan import ExportPlan, save_plan
 from tablekeep.engine.export.read import COLLECT_EVERY, in_turn
 from tablekeep.engine.export.report import ExportReport, report_of
@@ -269,11 +269,3 @@ def few_collections() -> Iterator[None]:
         yield
     finally:
         gc.set_threshold(*thresholds)
-
-
-def remove_orphans(store: Store, made: Manifest, progress: Progress) -> None:
-    """Removes from the folder of a published set the parts that tries before it have left; nobody can publish there any more."""
-    named = {made.location.key(part.name) for part in made.parts}
-    for info in list(store.list(made.location.key("data/"))):
-        if info.key not in named and not remove(store, info.key, progress):
-            return

@@ -25,7 +25,7 @@ from tablekeep.engine.clients import SessionClients
 from tablekeep.engine.clock import Clock
 from tablekeep.engine.errors import BadInputError, PermanentError
 from tablekeep.engine.export.convert import convert_files
-from tablekeep.engine.export.finish import clear, finish_export, published
+from tablekeep.engine.export.finish import clear, finish_export, published, remove_orphans
 from tablekeep.engine.export.plan import ExportPlan
 from tablekeep.engine.export.read import in_turn
 from tablekeep.engine.export.report import ExportReport, report_of
@@ -41,7 +41,6 @@ from tablekeep.engine.rds.export import (
     get_ready,
     lease_of,
     plan_of,
-    remove_orphans,
     rows_of,
     sampled_layout,
 )

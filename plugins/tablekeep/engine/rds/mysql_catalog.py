@@ -4,9 +4,9 @@ import re
 from typing import Any
 
 from tablekeep.engine.errors import BadInputError
-from tablekeep.engine.items.layout import NumberKind
+from tablekeep.engine.items.layout import NumberKind, decimal_of
 from tablekeep.engine.items.rows import Kind
-from tablekeep.engine.rds.schema import VERSION, SourceColumn, SqlTable, decimal_of
+from tablekeep.engine.rds.schema import VERSION, SourceColumn, SqlTable
 
 BINARY = (
     "binary", "varbinary", "tinyblob", "blob", "mediumblob", "longblob", "geometry", "point", "linestring", "polygon", "multipoint",

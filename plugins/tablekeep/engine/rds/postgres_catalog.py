@@ -4,9 +4,9 @@ from typing import Any
 
 from tablekeep.engine.clock import utc_text
 from tablekeep.engine.errors import BadInputError
-from tablekeep.engine.items.layout import NumberKind
+from tablekeep.engine.items.layout import NumberKind, decimal_of
 from tablekeep.engine.items.rows import Kind
-from tablekeep.engine.rds.schema import VERSION, SourceColumn, SqlTable, decimal_of
+from tablekeep.engine.rds.schema import VERSION, SourceColumn, SqlTable
 
 INTEGERS = ("int2", "int4", "int8")
 _LOGICAL = {

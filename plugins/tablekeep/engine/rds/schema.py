@@ -6,12 +6,10 @@ from typing import Any, Literal
 from urllib.parse import quote
 
 from tablekeep.engine.errors import BadInputError
-from tablekeep.engine.items.layout import DECIMAL_DIGITS, MAX_COLUMNS, Column, Layout, NumberKind
+from tablekeep.engine.items.layout import MAX_COLUMNS, Column, Layout, NumberKind
 from tablekeep.engine.items.rows import ROW, Cells, Kind
 
 VERSION = 1
-INT64_DIGITS = 18
-"""So many decimal digits every 64-bit integer holds."""
 Service = Literal["postgres", "mysql"]
 
 
@@ -107,16 +105,6 @@ def choose_key(table: SqlTable, wanted: Sequence[str] = ()) -> tuple[tuple[str, 
             raise BadInputError(what, f"it has no key, and a column called {ROW}", "give the table a primary key")
         return ((ROW, "N"),)
     return tuple((name, kinds[name]) for name in table.unique_keys[0])
-
-
-def decimal_of(precision: int, scale: int) -> tuple[NumberKind | None, int]:
-    """Kind of number and scale of a column of DECIMAL(precision, scale), when a set's column holds all its values."""
-    digits = max(precision, precision - scale, scale)
-    if digits > DECIMAL_DIGITS:
-        return None, 0
-    if scale <= 0:
-        return ("int64" if digits <= INT64_DIGITS else "decimal"), 0
-    return "decimal", scale
 
 
 def set_name(server: str, *parts: str) -> str:

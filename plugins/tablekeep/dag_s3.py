@@ -1,0 +1,57 @@
+"""The DAGs of `kind: s3`: `backup__<name>`, `copy__<name>__<copy>`, `verify__<name>`."""
+
+import functools
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from airflow.sdk import DAG, chain
+
+from tablekeep.dag_common import aws_of, cron_timetable, make_dag, source_of
+from tablekeep.dag_docs import files_backup_doc
+from tablekeep.dag_sets import after_verify, copy_dag, verify_dag
+from tablekeep.engine.config.kinds.s3 import FilesPipeline
+from tablekeep.operators.files import FilesToParquetOperator
+from tablekeep.operators.verify import VerifyBackupOperator
+
+
+def makers(pipeline: FilesPipeline) -> Mapping[str, Callable[[], DAG]]:
+    """The DAGs that a pipeline has, and how each is made."""
+    found: dict[str, Callable[[], DAG]] = {f"backup__{pipeline.name}": lambda: _backup(pipeline)}
+    for copy in pipeline.copies:
+        found[f"copy__{pipeline.name}__{copy.name}"] = functools.partial(copy_dag, pipeline, copy, _source(pipeline))
+    if pipeline.verify:
+        found[f"verify__{pipeline.name}"] = lambda: verify_dag(pipeline, _source(pipeline))
+    return found
+
+
+def _source(pipeline: FilesPipeline) -> dict[str, Any]:
+    """Where the backups lie."""
+    return source_of(pipeline) | {"service": "s3"}
+
+
+def _backup(pipeline: FilesPipeline) -> DAG:
+    backup = pipeline.backup
+    with make_dag(
+        pipeline,
+        f"backup__{pipeline.name}",
+        "backup",
+        files_backup_doc(pipeline),
+        schedule=cron_timetable(backup.schedule, backup.timezone),
+    ) as dag:
+        read = FilesToParquetOperator(
+            task_id="backup",
+            source=pipeline.source,
+            files=pipeline.files.model_dump(exclude_unset=True),
+            key=pipeline.key,
+            bad_rows=pipeline.bad_rows.model_dump(),
+            encryption=backup.encryption,
+            bucket_owner=backup.bucket_owner,
+            max_active_tis_per_dag=1,
+            **source_of(pipeline),
+        )
+        made = read.output["backup"]
+        verify = VerifyBackupOperator(
+            task_id="verify", backup=made, bucket_owner=backup.bucket_owner, **aws_of(pipeline)
+        )
+        chain(read, verify, *after_verify(pipeline, made, merge=False, source=_source(pipeline)))
+    return dag
