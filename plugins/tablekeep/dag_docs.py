@@ -80,8 +80,8 @@ def files_backup_doc(pipeline: FilesPipeline) -> str:
         bad = f"At most {rule.most:,} rows that are not what they should be are left out, and told by file and line in `_rejects/`."
     return f"""# Backup of the files of `{pipeline.table}`
 
-{_schedule(backup.schedule, backup.timezone)} the files under `{pipeline.source}` become a backup set under `{backup.to}`. {bad} Files that
-are the same as last time make no new set.
+{schedule_text(backup.schedule, backup.timezone)} the files under `{pipeline.source}` become a backup set under
+`{backup.to}`. {bad} Files that are the same as last time make no new set.
 
 | task | what it does | when it is red |
 |---|---|---|

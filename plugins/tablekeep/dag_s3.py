@@ -8,7 +8,7 @@ from airflow.sdk import DAG, chain
 
 from tablekeep.dag_common import aws_of, cron_timetable, make_dag, source_of
 from tablekeep.dag_docs import files_backup_doc
-from tablekeep.dag_sets import after_verify, copy_dag, verify_dag
+from tablekeep.dag_sets import after_verify, copy_dag, verify_dag, with_steps
 from tablekeep.engine.config.kinds.s3 import FilesPipeline
 from tablekeep.operators.files import FilesToParquetOperator
 from tablekeep.operators.verify import VerifyBackupOperator
@@ -41,6 +41,9 @@ def _backup(pipeline: FilesPipeline) -> DAG:
         read = FilesToParquetOperator(
             task_id="backup",
             source=pipeline.source,
+            pipeline=pipeline.name,
+            schedule=backup.schedule,
+            timezone=backup.timezone,
             files=pipeline.files.model_dump(exclude_unset=True),
             key=pipeline.key,
             bad_rows=pipeline.bad_rows.model_dump(),
@@ -53,5 +56,7 @@ def _backup(pipeline: FilesPipeline) -> DAG:
         verify = VerifyBackupOperator(
             task_id="verify", backup=made, bucket_owner=backup.bucket_owner, **aws_of(pipeline)
         )
-        chain(read, verify, *after_verify(pipeline, made, merge=False, source=_source(pipeline)))
+        tail = after_verify(pipeline, made, merge=False, source=_source(pipeline))
+        chain(read, verify, *tail)
+        with_steps(pipeline, read, verify, tail, made)
     return dag

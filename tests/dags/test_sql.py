@@ -3,6 +3,7 @@
 import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -159,7 +160,7 @@ def test_wrong_values_are_said(pipelines: Any, change: str, told: str) -> None:
 FILES = """
 version: 1
 kind: s3
-source: s3://{bucket}/drop/orders
+source: "s3://{bucket}/drop/{{{{ as_of:%Y }}}}/orders"
 table: orders
 region: us-east-1
 files: {{format: csv, header: false, columns: [{{name: id, type: integer}}, {{name: total, type: "numeric(10,2)"}}]}}
@@ -178,7 +179,8 @@ def test_files_become_rows_of_a_database(
     make_bucket(local_aws)
     s3, target = local_aws.client("s3"), f"analytics_{secrets.token_hex(4)}"
     monkeypatch.setenv("AIRFLOW_CONN_ANALYTICS_PG", postgres.create_database(target))
-    s3.put_object(Bucket=BUCKET, Key="drop/orders/a.csv", Body=b"1,1.5\n2,\nx,1\n")
+    year = f"{datetime.now(UTC):%Y}"
+    s3.put_object(Bucket=BUCKET, Key=f"drop/{year}/orders/a.csv", Body=b"1,1.5\n2,\nx,1\n")
     pipelines(files=FILES.format(bucket=BUCKET, root=ROOT))
     found = dags()
     assert set(found) == {"backup__files", "verify__files", "copy__files__analytics"}
@@ -193,6 +195,6 @@ def test_files_become_rows_of_a_database(
         assert [str(row) for row in connection.execute("SELECT id, total FROM orders ORDER BY id").fetchall()] == [
             "(1, Decimal('1.50'))", "(2, None)",
         ]  # fmt: skip
-    s3.put_object(Bucket=BUCKET, Key="drop/orders/b.csv", Body=b"y,2\n")
+    s3.put_object(Bucket=BUCKET, Key=f"drop/{year}/orders/b.csv", Body=b"y,2\n")
     assert tasks(found["backup__files"].test())["backup"] == "failed"  # two bad rows now
     postgres.drop_database(target)

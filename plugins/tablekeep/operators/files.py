@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tablekeep.operators.shelves import TableOperator
-from tablekeep.runtime import remembered, run_time
+from tablekeep.runtime import remembered, run_name, run_time
 
 
 class FilesToParquetOperator(TableOperator):
@@ -12,18 +12,21 @@ class FilesToParquetOperator(TableOperator):
 
     A retry makes no second set. Returns the engine's report, with the manifest's URI as `backup`.
 
-    :param source: `s3://bucket/prefix` of the files. :param table: how the backups are called. :param to: the root of the backups.
+    :param source: `s3://bucket/prefix` of the files; `{{ as_of:%Y-%m-%d }}` and the like are filled in, not Airflow's templates.
+    :param pipeline, schedule, timezone: of the DAG, for these.
+    :param table: how the backups are called. :param to: the root of the backups.
     :param files: as under `files` of a pipeline. :param key: columns that tell rows apart. :param bad_rows: as under `bad_rows`.
     :param encryption: KMS key of the objects. :param bucket_owner: the account that must own the bucket.
     """
-
-    template_fields: Sequence[str] = ("source", *TableOperator.template_fields)
 
     def __init__(
         self,
         *,
         source: str,
         files: Mapping[str, Any],
+        pipeline: str = "",
+        schedule: str | None = None,
+        timezone: str = "UTC",
         key: Sequence[str] = (),
         bad_rows: Mapping[str, Any] | None = None,
         encryption: str | None = None,
@@ -34,18 +37,22 @@ class FilesToParquetOperator(TableOperator):
             multiple_outputs=True, service="s3", **more
         )  # so that `output["backup"]` is the manifest's URI
         self.source, self.files, self.key = source, dict(files), list(key)
+        self.pipeline, self.schedule, self.timezone = pipeline, schedule, timezone
         self.bad_rows, self.encryption, self.bucket_owner = dict(bad_rows or {}), encryption, bucket_owner
 
     def execute(self, context: Mapping[str, Any]) -> dict[str, Any]:
         from tablekeep.engine.backups.location import new_backup_id
         from tablekeep.engine.files.description import BadRows, Files
         from tablekeep.engine.files.imports import FilesImport, import_files
+        from tablekeep.engine.steps.facts import RunFacts, window_of
 
         when, common = run_time(context), self.engine_arguments(context)
         when.check_now(f"importing {self.source}")
         backup_id, _ = remembered(context, "backup_id", new_backup_id(when.as_of, common["clock"]))
+        start, end = window_of(self.schedule, self.timezone, when.as_of)
+        facts = RunFacts(self.pipeline, self.pipeline, run_name(context), when.as_of, start, end)
         asked = FilesImport(
-            self.source, str(self.to), str(self.table), Files.model_validate(self.files), self.key,
+            facts.fill(self.source), str(self.to), str(self.table), Files.model_validate(self.files), self.key,
             BadRows.model_validate(self.bad_rows), self.encryption, self.bucket_owner,
         )  # fmt: skip
         report = import_files(asked=asked, backup_id=backup_id, as_of=when.as_of, **common)

@@ -248,8 +248,8 @@ def _plan(
     names = {
         "name": asked.name,
         "arn": asked.source,
-        "id": f"files-{hashlib.sha256(asked.source.encode()).hexdigest()[:16]}",
-    }
+        "id": f"files-{asked.name}",
+    }  # a prefix may have the day in its name
     return save_plan(
         store,
         ExportPlan(

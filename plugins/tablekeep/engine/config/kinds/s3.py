@@ -6,7 +6,7 @@ from pydantic import Field, model_validator
 
 from tablekeep.engine.config.model import AnyBackup
 from tablekeep.engine.config.sets import SetPipeline
-from tablekeep.engine.config.values import S3Uri, TableName
+from tablekeep.engine.config.values import FilledS3, TableName
 from tablekeep.engine.files.description import BadRows, Files
 
 
@@ -15,8 +15,8 @@ class FilesPipeline(SetPipeline):
 
     kind: Literal["s3"]
     """The family of templates."""
-    source: S3Uri
-    """The prefix of the files."""
+    source: FilledS3
+    """The prefix of the files; {{ as_of }}, {{ window_start }} and {{ window_end }} are filled in for each run."""
     table: TableName
     """How the backups are called, as a table would be."""
     files: Files
