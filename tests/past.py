@@ -7,9 +7,12 @@ import pytest
 
 from local_aws.server import switch
 from tablekeep.engine.clock import SystemClock
+from tablekeep.engine.export.begin import ExportOptions, get_ready
+from tablekeep.engine.export.increments import export_changes
 from tablekeep.engine.items.canonical import canonical_item
 from tablekeep.engine.items.hashing import ContentHash
-from tests.tables import for_boto, make_bucket, make_table, orders
+from tablekeep.engine.progress import NoProgress
+from tests.tables import ROOT, clients, export, for_boto, make_bucket, make_table, orders
 
 NIGHT = datetime(2026, 11, 20, 2, 0, tzinfo=UTC)
 ID = "20300101T000000Z-0a0b0c0d"
@@ -60,3 +63,31 @@ def put(aws: Any, items: list[dict[str, Any]]) -> None:
 
 def hash_of(items: list[dict[str, Any]]) -> str:
     return str(ContentHash.of(map(canonical_item, items)))
+
+
+def two_increments(aws: Any, clock: StandingClock) -> list[str]:
+    """A full backup ten minutes after the night began, and two increments an hour apart, in each of which an item changes, one comes
+    and one goes. The content hashes of the three states.
+    """
+    clock.set(NIGHT + timedelta(minutes=10))
+    export("orders", engine="pitr", as_of=clock.now(), clock=clock)
+    items, states = orders(), [hash_of(orders())]
+    for hour in (1, 2):
+        clock.set(NIGHT + timedelta(hours=hour))
+        items[hour] = items[hour] | {"price": {"N": str(hour)}}
+        items.append(items[0] | {"sk": {"N": str(1000 + hour)}})
+        put(aws, [items[hour], items[-1]])
+        gone = items.pop(10)
+        aws.client("dynamodb").delete_item(
+            TableName="orders", Key={name: for_boto(gone[name]) for name in ("pk", "sk")}
+        )
+        states.append(hash_of(items))
+        clock.set(NIGHT + timedelta(hours=hour, minutes=30))
+        back_up_changes(clock, hour)
+    return states
+
+
+def back_up_changes(clock: StandingClock, number: int) -> None:
+    """An increment up to now; each of a test has a number of its own."""
+    ready, run_id = get_ready(clients(), clock, ExportOptions("orders", ROOT)), f"20300101T00000{number}Z-0a0b0c0d"
+    export_changes(ready, clients=clients(), clock=clock, progress=NoProgress(), actor="t", run="t", run_id=run_id)

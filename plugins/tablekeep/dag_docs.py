@@ -225,10 +225,26 @@ Runs by hand only. {who}
 |---|---|---|
 | `plan` | says what would be done, how long it takes, what it costs, what is not restored | it may not be done; nothing was changed |
 | `approve` | shows the plan under Required Actions and waits for four hours | rejected, not answered, or answered by one who may not |
-| `restore` | does exactly what the plan says, then reads everything back | the log says what differs; do not use the table |
-
+{_done(pipeline)}
 By default to a new table. An existing one is only filled where it is empty, or given back missing items, or the items of listed keys; never
-is anything deleted. Refused names: {refused}. A retry of `restore` goes on where the try before it died.
+is anything deleted. Refused names: {refused}. A retry of any task goes on where the try before it died.
+"""
+
+
+def _done(pipeline: DynamoDBPipeline) -> str:
+    """The tasks that do what was approved."""
+    wrong = "the log says what differs; do not use the table"
+    spread = pipeline.restore.spread
+    if spread is None:
+        return f"| `restore` | does exactly what the plan says, then reads everything back | {wrong} |\n"
+    alone = (
+        f"up to {spread.above_gb:g} GB does what the plan says, and the tasks below are skipped; else makes the table"
+    )
+    return f"""| `restore` | {alone} | {wrong} |
+| `parts` | load groups of the backup's parts, {spread.tasks} at a time | the log says why; clear what is red, the rest is kept |
+| `complete` | when all parts are loaded: what increments added, the service's import, the indexes | not all parts are loaded |
+| `proof` | read the table back, {spread.tasks} at a time | the log says why |
+| `finish` | compares, sets the settings, writes the record | {wrong} |
 """
 
 

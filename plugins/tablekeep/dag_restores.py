@@ -3,6 +3,7 @@
 from datetime import timedelta
 from typing import Any
 
+from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.sdk import DAG, Param, chain
 
 from tablekeep.dag_common import cron_timetable, make_dag, max_usd, source_of, torn_down
@@ -12,6 +13,13 @@ from tablekeep.engine.config.kinds.dynamodb import DynamoDBPipeline
 from tablekeep.operators.approve import ApproveRestoreOperator
 from tablekeep.operators.drill import RestoreDrillOperator, SweepScratchTablesOperator
 from tablekeep.operators.restore import ParquetToDynamoDBOperator, PlanRestoreOperator
+from tablekeep.operators.restore_groups import (
+    BeginRestoreOperator,
+    CompleteRestoreOperator,
+    FinishRestoreOperator,
+    LoadPartsOperator,
+    ReadBackOperator,
+)
 
 ANSWER_WITHIN = timedelta(hours=4)
 ASKED_BY = "{{ ', asked for by ' ~ dag_run.triggering_user_name if dag_run.triggering_user_name else '' }}"
@@ -59,6 +67,7 @@ def restore_dag(pipeline: DynamoDBPipeline) -> DAG:
             backup="{{ params.backup or '' }}",
             backup_arn="{{ params.backup_arn or '' }}",
             people=restore.people,
+            count="{{ params['count'] }}",
             **asked,
         )
         approve = ApproveRestoreOperator(
@@ -72,17 +81,41 @@ def restore_dag(pipeline: DynamoDBPipeline) -> DAG:
             retries=0,
             **source_of(pipeline),
         )
-        apply = ParquetToDynamoDBOperator(
-            task_id="restore",
-            backup="{{ ti.xcom_pull(task_ids='plan')['backup'] }}",
-            backup_arn="{{ ti.xcom_pull(task_ids='plan')['backup_arn'] }}",
-            plan_hash="{{ ti.xcom_pull(task_ids='approve')['plan'] }}",
-            max_active_tis_per_dag=1,
-            **asked,
-        )
-        chain(plan, approve, apply)
-        surround(pipeline, restore, apply, apply, apply.output)
+        planned = {name: f"{{{{ ti.xcom_pull(task_ids='plan')['{name}'] }}}}" for name in ("backup", "backup_arn")}
+        applied = _apply(pipeline, asked | planned)
+        chain(plan, approve, *applied)
+        last = applied[-1]
+        if (
+            len(applied) > 1 and restore.after
+        ):  # a small restore is done by the first of them, and the others are skipped
+            last = done = EmptyOperator(task_id="done", trigger_rule="none_failed")
+            [applied[0], applied[-1]] >> done
+        surround(pipeline, restore, applied[0], last, planned["backup"])
     return dag
+
+
+def _apply(pipeline: DynamoDBPipeline, asked: dict[str, Any]) -> list[Any]:
+    """The tasks that do what was approved, in their order."""
+    first = asked | {
+        "task_id": "restore",
+        "plan_hash": "{{ ti.xcom_pull(task_ids='approve')['plan'] }}",
+        "max_active_tis_per_dag": 1,
+    }
+    spread = pipeline.restore.spread
+    if spread is None:
+        return [ParquetToDynamoDBOperator(**first)]
+    tasks, mapped = spread.tasks, {"max_active_tis_per_dagrun": spread.tasks}
+    begin = BeginRestoreOperator(above_gb=spread.above_gb, tasks=tasks, **first)
+    parts = LoadPartsOperator.partial(task_id="parts", tasks=tasks, **mapped, **asked).expand(group=begin.output)
+    complete = CompleteRestoreOperator(task_id="complete", tasks=tasks, **asked)
+    read = ReadBackOperator.partial(task_id="proof", **mapped, **asked).expand(group=complete.output)
+    return [
+        begin,
+        parts,
+        complete,
+        read,
+        FinishRestoreOperator(task_id="finish", proofs=read.output, tasks=tasks, **asked),
+    ]
 
 
 def _params(pipeline: DynamoDBPipeline) -> dict[str, Param]:
@@ -134,6 +167,12 @@ def _params(pipeline: DynamoDBPipeline) -> dict[str, Param]:
             type=["null", "number"],
             title="Write capacity",
             description="Units a second; empty: no limit.",
+        ),
+        "count": Param(
+            False,
+            type="boolean",
+            title="Count",
+            description="The plan counts the items of a past time, and those that have expired, however long it takes.",
         ),
         "ttl": Param(
             False,

@@ -81,7 +81,8 @@ def test_only_people_restore(found: dict[str, Any]) -> None:
     assert {str(getattr(one, "value", one)) for one in dag.allowed_run_types} == {"manual"}
     assert type(dag.timetable).__name__ == "NullTimetable"
     assert set(dag.params) == {
-        "to_table", "backup", "backup_arn", "as_of", "mode", "path", "keys", "key_prefix", "where", "max_wcu", "ttl"
+        "to_table", "backup", "backup_arn", "as_of", "mode", "path", "keys", "key_prefix", "where", "max_wcu", "count",
+        "ttl",
     }  # fmt: skip
     assert dag.get_task("restore").upstream_task_ids == {"approve"}
     assert dag.get_task("approve").response_timeout == timedelta(hours=4)

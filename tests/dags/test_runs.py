@@ -192,6 +192,73 @@ def test_with_people_two_of_them_restore_and_a_stranger_may_not_even_ask(
     assert clients().client("dynamodb").list_tables()["TableNames"] == ["orders", "orders-again"]
 
 
+SPREAD_RESTORE = (
+    PIPELINE.replace("  to:", "  segments: 5\n  to:", 1)
+    + "restore: {spread: {above_gb: ABOVE, tasks: 2}, max_wcu: 900}\n"
+)
+
+
+def test_a_large_restore_is_loaded_and_read_back_by_mapped_tasks_and_a_small_one_by_one(
+    project: Any, dags: Any, pipelines: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from tablekeep.engine.restore.request import RestoreRequest
+
+    rates, real = list[float](), RestoreRequest.budget
+    monkeypatch.setattr(
+        RestoreRequest, "budget", lambda self, clock, **more: rates.append(self.max_wcu * more["share"]) or real(self, clock, **more)
+    )  # fmt: skip
+    answered(monkeypatch)
+    pipelines(orders=SPREAD_RESTORE.replace("ABOVE", "0"))
+    found = dags()
+    found["backup__orders"].test()
+    parts = len(sets()[0].parts)
+    run = found["restore__orders"].test(run_conf={"to_table": "orders-again"})
+    states = [(one.task_id, one.map_index, str(one.state)) for one in run.get_task_instances()]
+    assert sorted(states) == sorted([
+        *((name, -1, "success") for name in ("plan", "approve", "restore", "complete", "finish")),
+        *(("parts", number, "success") for number in range(parts)),
+        *(("proof", number, "success") for number in range(4)),
+    ])  # fmt: skip
+    assert rates == [450.0] * parts, "two at a time, each with half of the budget"
+    (restore,) = records("restore")
+    assert (restore["proved"], restore["items"], restore["workers"]) == (True, 40, 2)
+    assert restore["plan"] == records("approval")[0]["plan"]
+    pipelines(orders=SPREAD_RESTORE.replace("ABOVE", "1"))
+    small = dags()["restore__orders"].test(run_conf={"to_table": "orders-once-more"})
+    assert tasks(small) == {
+        "plan": "success", "approve": "success", "restore": "success", "parts": "skipped", "complete": "skipped", "proof": "skipped",
+        "finish": "skipped",
+    }  # fmt: skip
+    assert state(small) == "success"
+    assert [one["table"] for one in records("restore")] == ["orders-again", "orders-once-more"]
+
+
+def test_a_group_of_parts_that_fails_is_no_restore(
+    project: Any, dags: Any, pipelines: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from tablekeep.engine.errors import PermanentError
+    from tablekeep.engine.restore.steps import Restoring
+
+    real = Restoring.load_group
+
+    def failing(self: Any, units: Any, turn: float, share: float) -> None:
+        if turn >= 0.5:
+            raise PermanentError("loading", "broken")
+        real(self, units, turn, share)
+
+    monkeypatch.setattr(Restoring, "load_group", failing)
+    answered(monkeypatch)
+    pipelines(orders=SPREAD_RESTORE.replace("ABOVE", "0"))
+    found = dags()
+    found["backup__orders"].test()
+    run = found["restore__orders"].test(run_conf={"to_table": "orders-again"})
+    states = {(one.task_id, one.map_index): str(one.state) for one in run.get_task_instances()}
+    assert states["parts", 0] == "success"
+    assert states["parts", len(sets()[0].parts) - 1] == "failed"
+    assert {states["complete", -1], states["finish", -1]} == {"upstream_failed"}
+    assert records("restore") == []
+
+
 def test_a_restore_that_nobody_approved_is_refused(project: Any, dags: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ApproveRestoreOperator, "execute", lambda self, context: {"plan": None, "approver": ""})
     found = dags()

@@ -12,6 +12,9 @@ REFUSED = f"{PLAN}::test_what_may_not_be_is_refused_before_anything_is_made"
 ORDER = "engine/restore/test_order_and_counts.py"
 SHOWN = f"{ORDER}::test_another_plan_than_was_shown_is_not_carried_out"
 RESUME = "engine/restore/test_resume.py"
+GROUPS = "engine/restore/test_groups.py"
+WORKERS = "engine/restore/test_workers.py"
+WRITE = "engine/dynamodb/test_write.py"
 PARTS = "engine/restore/test_parts_of_a_backup.py"
 PATHS = "engine/restore/test_paths.py"
 IMPORTS = "engine/restore/test_import_faults.py"
@@ -42,8 +45,8 @@ STATEMENTS = "engine/steps/test_statements.py::test_what_is_refused_before_a_dat
 
 SECTIONS: dict[str, list[Guard]] = {
     "What a restore may do": [
-        Guard("another plan than was approved", "restore.table:_check_hash", "if wanted is not None", "if False", SHOWN),
-        Guard("a plan named by too few digits", "restore.table:_check_hash", "len(wanted) >= 16 and ", "", SHOWN),
+        Guard("another plan than was approved", "restore.plan:RestorePlan.check_hash", "if wanted is not None", "if False", SHOWN),
+        Guard("a plan named by too few digits", "restore.plan:RestorePlan.check_hash", "len(wanted) >= 16 and ", "", SHOWN),
         Guard("a new table that exists", "restore.targets:look_at_target", "_refuse_existing(clients, name, what)", "pass", REFUSED,
               "{'to_table': 'orders'}"),
         Guard("a name that the pipeline refuses", "restore.targets:look_at_target", "if fnmatch.fnmatchcase(name, pattern):", "if False:",
@@ -76,9 +79,19 @@ SECTIONS: dict[str, list[Guard]] = {
     "What a restore does": [
         Guard("two restores to one table", "restore.table:restore_table", "if state else nullcontext()", "if False else nullcontext()",
               f"{RESUME}::test_two_restores_to_one_table_do_not_meet"),
-        Guard("a stale worker that goes on", "checkpoints:Checkpoint.save", "self.key, text, if_match=self._etag", "self.key, text",
+        Guard("a stale worker that goes on", "restore.steps:Restoring._done", "self._lease.check()", "pass",
               f"{RESUME}::test_a_restore_that_was_thought_dead_stops"),
-        Guard("going on with a table that was removed", "restore.table:_Restore._is_there",
+        Guard("a worker that slept and writes", "restore.steps:Restoring._guard", "self._lease.guard()", "pass",
+              f"{WORKERS}::test_a_worker_that_was_thought_dead_writes_nothing_more"),
+        Guard("a group that writes to another table of the name", "restore.groups:load_group", "one.check_table()", "pass",
+              f"{GROUPS}::test_a_group_writes_to_no_other_table_of_the_name"),
+        Guard("a table of which parts are missing", "restore.steps:Restoring._check_loaded", "if missing := [unit for unit in units if unit not in self.loaded]:",
+              "if missing := list[str]():", f"{GROUPS}::test_what_is_not_whole_is_no_restore", error="IntegrityError"),
+        Guard("a proof of which groups are missing", "restore.groups:_sum", "if len(of) != 1 or", "if False and",
+              f"{GROUPS}::test_what_is_not_whole_is_no_restore", error="IntegrityError"),
+        Guard("a write budget that every group has for itself", "restore.request:RestoreRequest.budget", "self.max_wcu * share",
+              "self.max_wcu", f"{GROUPS}::test_a_group_takes_its_share_of_the_write_budget"),
+        Guard("going on with a table that was removed", "restore.steps:Restoring._is_there",
               'return plan.path == "backup" and kept_of(plan).by_aws_backup', "return True", f"{RESUME}::test_a_table_that_was_removed_meanwhile_is_made_anew", error="IntegrityError"),
         Guard("going on with another request's restore", "restore.state:resumable", "or state.request != request", "",
               f"{RESUME}::test_an_unfinished_restore_is_not_gone_on_with_for_other_items", error="IntegrityError"),
@@ -89,7 +102,7 @@ SECTIONS: dict[str, list[Guard]] = {
               f"{PATHS}::test_a_table_that_came_up_meanwhile_is_not_taken_for_the_services", error="IntegrityError"),
         Guard("an import that refused items", "restore.imports:import_table", 'if described["ImportStatus"] == "COMPLETED":', "if True:",
               f"{IMPORTS}::test_f25_an_import_that_left_items_out_is_compared_and_named", "refuse_every"),
-        Guard("what an import has left out", "restore.table:_Restore._decide", "failure = self._prove(prepared, report)", "failure = None",
+        Guard("what an import has left out", "restore.table:carry_out", "failure = decide(report, trouble, failure, progress)", "failure = None",
               f"{IMPORTS}::test_f25_an_import_that_left_items_out_is_compared_and_named", "fail_after"),
         Guard("a bulk put that left items out", "restore.bulk:bulk_put",
               'if status == "COMPLETED" and not counts["failed"] and not counts["reported"]:', "if True:",
@@ -106,13 +119,17 @@ SECTIONS: dict[str, list[Guard]] = {
               f"{KEPT}::test_a_backup_that_is_being_made_costs_too_much_or_is_of_another_table", error="IntegrityError"),
         Guard("an item over a key that is there", "restore.existing:ConditionalWriter._attempt", "absent=self._key_name", "absent=None",
               f"{PARTS}::test_missing_items_are_put_back_and_nothing_else_is_touched"),
-        Guard("overwriting what was not kept", "restore.table:_Restore._load",
-              "self._replaced = keep_present(self._clients, prepared, self._clock)", "pass",
+        Guard("overwriting what was not kept", "restore.steps:Restoring.load",
+              "self._replaced = keep_present(self._clients, self.prepared, self._clock)", "pass",
               f"{ORDER}::test_an_item_over_a_listed_key_is_kept_before_it_is_overwritten"),
-        Guard("items that were read and not wanted so", "restore.table:_Restore._tell_load", "if plan.content is not None and",
+        Guard("items that were read and not wanted so", "restore.steps:Restoring.complete", "if plan.content is not None and",
               "if False and", f"{ORDER}::test_a_restore_that_read_less_than_was_planned_says_so"),
-        Guard("a writer that lost items", "restore.load:load_items", "if report.items + report.equal + report.kept != loaded.items:",
-              "if False:", f"{ORDER}::test_a_writer_that_lost_items_and_closed_is_found_out"),
+        Guard("a hot key that slows all", "dynamodb.write:whole", "or error.hot_key_only", "", f"{WRITE}::test_a_hot_key_slows_its_own_part_only",
+              "ThrottlingException"),
+        Guard("a full table that slows only some", "dynamodb.write:whole", "alone=not isinstance", "alone=True or not isinstance",
+              f"{WRITE}::test_a_full_table_slows_every_part", "TableWriteAccountLimitExceeded"),
+        Guard("an index whose key some items do not have so", "restore.indexes:_of_attribute", "if count.empty:", "if False:",
+              "engine/restore/test_indexes.py::test_the_stand_in_refuses_exactly_what_the_census_tells", "note is empty"),
         Guard("items that were put and not written", "dynamodb.write:BatchWriter._check", "if done != lane.accepted:", "if False:",
               "engine/dynamodb/test_write.py::test_a_count_that_does_not_add_up_is_an_integrity_error"),
         Guard("unprocessed items that are let go", "dynamodb.write:BatchWriter._attempt", "if not left:", "if True:",
@@ -121,10 +138,10 @@ SECTIONS: dict[str, list[Guard]] = {
               f"{PLAN}::test_somebody_who_writes_meanwhile_is_found_and_named_by_key_hash"),
         Guard("an item that is missing in a table in use", "restore.proof:_Proof.of_items", "if not found.absent and", "if True or",
               f"{PARTS}::test_an_item_that_vanishes_before_the_proof_is_missed"),
-        Guard("expiry before the proof", "restore.table:_Restore.carry_out", "        failure = None\n",
-              "        failure = self._settings(prepared, created, report)\n", f"{ORDER}::test_expiry_is_switched_on_after_the_proof"),
-        Guard("settings on what was not proved", "restore.table:_Restore.carry_out", 'if plan.mode == "new" and failure is None:',
-              'if plan.mode == "new":', f"{ORDER}::test_a_table_that_could_not_be_proved_is_not_made_to_look_finished"),
+        Guard("expiry before the proof", "restore.table:carry_out", "report.workers = workers\n",
+              "one._settings(report)\n", f"{ORDER}::test_expiry_is_switched_on_after_the_proof"),
+        Guard("settings on what was not proved", "restore.steps:Restoring.settle", 'if self.plan.mode == "new" and failure is None:',
+              'if self.plan.mode == "new":', f"{ORDER}::test_a_table_that_could_not_be_proved_is_not_made_to_look_finished"),
         Guard("expiry that nobody asked for", "dynamodb.reapply:plan_settings", 'if step.group == "ttl" and not ttl:', "if False:",
               f"{PLAN}::test_expiry_comes_last_and_only_when_asked"),
         Guard("a file that is not what was written", "restore.file:restore_to_file", "if _content(Path(name), file) != content:",
@@ -260,8 +277,8 @@ SECTIONS: dict[str, list[Guard]] = {
         Guard("sweeping what carries no mark", "drills.marks:is_over",
               "or tags.get(DRILL_TAG) != hashlib.sha256(run.encode()).hexdigest()[:32]", "", SWEPT),
         Guard("sweeping what may be alive", "drills.marks:is_over", "return parse_utc(until) < clock.now()", "return True", SWEPT),
-        Guard("a table that a service made and nobody marked", "restore.table:_Restore._by_service",
-              "self._intents.write(self._intent(prepared, tags, prefix))", "pass",
+        Guard("a table that a service made and nobody marked", "restore.services:Services.announce",
+              "self.intents.write(self._intent(tags))", "pass",
               f"{KILLED}::test_a_restore_that_fails_before_its_marks_is_torn_down_at_once"),
         Guard("marks for a table of another time", "restore.intents:adopt",
               'if not parse_utc(intent.at) - SKEW <= table["CreationDateTime"] <= parse_utc(intent.until):', "if False:", INTENT, "before the intent"),

@@ -14,6 +14,11 @@ HELP = "say what a restore would do, what it would cost, what it would not resto
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     add_request_options(parser)
+    parser.add_argument(
+        "--count",
+        action="store_true",
+        help="count the items of a past time, and those that have expired, whatever it takes",
+    )
 
 
 def run(args: argparse.Namespace, context: Context) -> Outcome:
@@ -23,6 +28,7 @@ def run(args: argparse.Namespace, context: Context) -> Outcome:
         clock=context.clock,
         progress=context.progress,
         prices=load_prices(),
+        count=True if args.count else None,
     )
     return Outcome(DONE, prepared.plan.as_dict())
 

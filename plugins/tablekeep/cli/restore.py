@@ -37,6 +37,13 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         help="write import blocks for the new table and all that belongs to it to this file",
     )
     parser.add_argument("--plan", metavar="HASH", help="do only what `tablekeep plan restore` showed under this hash")
+    parser.add_argument(
+        "--workers",
+        type=int,
+        default=1,
+        metavar="N",
+        help="processes that load and read back; each takes a core (default: 1)",
+    )
     parser.add_argument("--no-proof", action="store_true", help="do not read the table back; exit code 3")
     parser.add_argument(
         "--no-record",
@@ -169,13 +176,15 @@ def run(args: argparse.Namespace, context: Context) -> Outcome:
     if args.terraform:
         _check_file(Path(args.terraform), args, request)
     if args.to_file:
+        if args.workers != 1:
+            raise BadInputError("writing a file", "--workers is given, and one process writes it", "leave it out")
         written = restore_to_file(request, Path(args.to_file), clients=context.clients, progress=context.progress)
         return Outcome(DONE, written.as_dict())
     try:
         report = restore_table(
             request, clients=context.clients, clock=context.clock, progress=context.progress, actor=context.actor, run=context.run,
             plan_hash=args.plan, prove=not args.no_proof, record=not args.no_record, prices=load_prices(),
-            see=seen.see,
+            see=seen.see, workers=args.workers,
         )  # fmt: skip
     except IntegrityError as error:
         if hasattr(error, "report"):

@@ -1,7 +1,8 @@
 """Backup set → a table, in steps: the plan, and, once it is approved, the restore."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from tablekeep.operators.approve import check_approved, check_fields, check_requester
@@ -10,7 +11,7 @@ from tablekeep.operators.shelves import shelf_of
 from tablekeep.runtime import clients_for
 
 
-class _Restoring(TablekeepOperator):
+class RestoringOperator(TablekeepOperator):
     """What both steps are told; the same request gives the same plan.
 
     :param to_table: the table. :param table: whose backups lie under `to`, the newest verified of which is taken without `backup`.
@@ -91,6 +92,46 @@ class _Restoring(TablekeepOperator):
             max_usd=self.max_usd,
         )
 
+    @contextmanager
+    def telling_what_differs(self) -> Iterator[None]:
+        """Logs the keys, as hashes, that a proof has found to differ."""
+        from tablekeep.engine.errors import IntegrityError
+        from tablekeep.engine.restore.words import attributes_text
+
+        try:
+            yield
+        except IntegrityError as error:
+            for one in (getattr(error, "report", None) and error.report.differing) or ():  # type: ignore[attr-defined]
+                self.log.error("key %s: %s %s", one["key"], one["state"], attributes_text(one))
+            raise
+
+    def told(self, report: Any) -> dict[str, Any]:
+        """The report of a proved restore, in the log and as a dictionary.
+
+        :raises PermanentError: when a setting differs though nothing announced it.
+        """
+        from tablekeep.engine.errors import PermanentError
+        from tablekeep.engine.restore.terraform import import_file
+
+        for missing in report.not_restored:
+            self.log.warning("not restored: %s: %s. %s", missing["name"], missing["why"], missing["command"])
+        if report.imports:
+            self.log.info("for Terraform:\n%s", import_file(report))
+        self.log.info("%s holds %s items, content hash %s", report.table, f"{report.items:,}", report.content_hash)
+        if report.unverified:
+            raise PermanentError(
+                f"restoring {report.source_backup['arn']} to {report.table}",
+                f"UNVERIFIED: {report.unverified}",
+                "the table is there, with its settings; whether it is right has to be known from elsewhere",
+            )
+        if report.settings_differ:
+            raise PermanentError(
+                f"restoring {report.backup} to {report.table}",
+                f"the items are there and proved, but these settings differ from the backup's: {', '.join(report.settings_differ)}",
+                "set them by hand; the record of the restore has both values",
+            )
+        return dict(report.as_dict())
+
 
 def _lines(given: str | Sequence[str] | None) -> tuple[str, ...]:
     """Lines of a form, as a template renders them."""
@@ -112,18 +153,22 @@ def moment(text: str | None) -> Any:
         raise BadInputError("reading the time", f"{text[:40]!r} is none", "for example 2026-11-23T02:00:00Z") from None
 
 
-class PlanRestoreOperator(_Restoring):
+class PlanRestoreOperator(RestoringOperator):
     """Shows what a restore would do, and refuses one that may not be done. Changes nothing but a record beside the backups.
 
     Gives `{"backup", "backup_arn", "hash", "text"}`: the manifest's URI, what AWS will restore (empty where it does not), the plan's hash,
     the plan in Markdown.
 
     :param people: who may ask for it, by name; everybody who may trigger the DAG when empty.
+    :param count: the items of a past time, and those that have expired, whatever it takes; see `count_items`.
     """
 
-    def __init__(self, *, people: Sequence[str] = (), **more: Any) -> None:
+    template_fields: Sequence[str] = ("count", *RestoringOperator.template_fields)
+
+    def __init__(self, *, people: Sequence[str] = (), count: bool | str = False, **more: Any) -> None:
         super().__init__(**more)
         self.people = list(people)
+        self.count = count
 
     def execute(self, context: Mapping[str, Any]) -> dict[str, Any]:
         from tablekeep.engine.backups.records import write_record
@@ -137,7 +182,7 @@ class PlanRestoreOperator(_Restoring):
         check_requester(context, source, shelf_of(source, self.to, self.table), self.people, what)
         prepared = plan_restore(
             self.request(source), clients=self.target(), backup_clients=source, clock=common["clock"], progress=common["progress"],
-            prices=load_prices(),
+            prices=load_prices(), count=True if str(self.count) == "True" else None,
         )  # fmt: skip
         plan = prepared.plan
         self.log.info("plan:\n%s", "\n".join(f"  {name:<13} {text}" for name, text in plan_lines(plan)))
@@ -150,50 +195,26 @@ class PlanRestoreOperator(_Restoring):
         return {"backup": plan.backup, "backup_arn": kept, "hash": plan.hash, "text": plan_markdown(plan)}
 
 
-class ParquetToDynamoDBOperator(_Restoring):
+class ParquetToDynamoDBOperator(RestoringOperator):
     """Restores as planned and proves it by reading back. A retry goes on where the try before it died.
 
     :param plan_hash: of the approved plan: nothing else is done.
     """
 
-    template_fields: Sequence[str] = ("plan_hash", *_Restoring.template_fields)
+    template_fields: Sequence[str] = ("plan_hash", *RestoringOperator.template_fields)
 
     def __init__(self, *, plan_hash: str, **more: Any) -> None:
         super().__init__(**more)
         self.plan_hash = plan_hash
 
-    def execute(self, context: Mapping[str, Any]) -> dict[str, Any]:
-        from tablekeep.engine.errors import IntegrityError, PermanentError
+    def execute(self, context: Mapping[str, Any]) -> Any:
         from tablekeep.engine.restore.table import restore_table
-        from tablekeep.engine.restore.terraform import import_file
-        from tablekeep.engine.restore.words import attributes_text
 
+        check_approved(self.plan_hash, f"restoring to the table {self.to_table}")
         common = self.engine_arguments(context)
         source = common.pop("clients")
-        check_approved(self.plan_hash, f"restoring to the table {self.to_table}")
-        try:
+        with self.telling_what_differs():
             report = restore_table(
                 self.request(source), clients=self.target(), backup_clients=source, plan_hash=self.plan_hash, **common
             )
-        except IntegrityError as error:
-            for one in (getattr(error, "report", None) and error.report.differing) or ():  # type: ignore[attr-defined]
-                self.log.error("key %s: %s %s", one["key"], one["state"], attributes_text(one))
-            raise
-        for missing in report.not_restored:
-            self.log.warning("not restored: %s: %s. %s", missing["name"], missing["why"], missing["command"])
-        if report.imports:
-            self.log.info("for Terraform:\n%s", import_file(report))
-        self.log.info("%s holds %s items, content hash %s", report.table, f"{report.items:,}", report.content_hash)
-        if report.unverified:
-            raise PermanentError(
-                f"restoring {report.source_backup['arn']} to {report.table}",
-                f"UNVERIFIED: {report.unverified}",
-                "the table is there, with its settings; whether it is right has to be known from elsewhere",
-            )
-        if report.settings_differ:
-            raise PermanentError(
-                f"restoring {report.backup} to {report.table}",
-                f"the items are there and proved, but these settings differ from the backup's: {', '.join(report.settings_differ)}",
-                "set them by hand; the record of the restore has both values",
-            )
-        return report.as_dict()
+        return self.told(report)

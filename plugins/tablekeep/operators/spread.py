@@ -16,6 +16,12 @@ MOST_GROUPS = 1000
 """Airflow maps over at most 1,024 (core.max_map_length)."""
 
 
+def groups(count: int, tasks: int) -> list[dict[str, int]]:
+    """`[{"group": 0, "of": n}, …]` for so many pieces of work, to be mapped over; one group at least."""
+    of = max(1, min(count, tasks * GROUPS_A_TASK, MOST_GROUPS))
+    return [{"group": number, "of": of} for number in range(of)]
+
+
 class PlanBackupOperator(DynamoDBToParquetOperator):
     """Backs a small table up at once; of a large one it plans the backup and returns the groups of segments still to be read.
 
@@ -61,9 +67,9 @@ class PlanBackupOperator(DynamoDBToParquetOperator):
         if begun.plan is None:
             self.log.info("%s was published by an earlier try", begun.location.uri)
             return []
-        count = max(1, min(begun.plan.segments, self.tasks * GROUPS_A_TASK, MOST_GROUPS))  # an empty export has no file
-        self.log.info("%s: %s segments in %s groups", begun.location.uri, begun.plan.segments, count)
-        return [{"group": number, "of": count} for number in range(count)]
+        found = groups(begun.plan.segments, self.tasks)  # an empty export has no file
+        self.log.info("%s: %s segments in %s groups", begun.location.uri, begun.plan.segments, len(found))
+        return found
 
 
 class ScanSegmentsOperator(TablekeepOperator):

@@ -20,6 +20,7 @@ from tablekeep.engine.drills.table_page import drill_page
 from tablekeep.engine.dynamodb.tables import CreatedTable, delete_table_created_by_run
 from tablekeep.engine.errors import BadInputError, PermanentError
 from tablekeep.engine.progress import NoProgress
+from tablekeep.engine.restore import steps
 from tablekeep.engine.restore import table as table_module
 from tests.tables import ROOT, clients, export, make_bucket, make_table, orders
 
@@ -137,7 +138,7 @@ def test_a_missing_index_fails_the_drill_for_that_reason(local_aws: Any, monkeyp
     )  # fmt: skip
     export("orders")
     assert drill().passed
-    monkeypatch.setattr(table_module, "add_indexes", lambda *given, **more: ())
+    monkeypatch.setattr(steps, "add_indexes", lambda *given, **more: ())
     report = drill("second")
     assert report.proved
     assert not report.passed

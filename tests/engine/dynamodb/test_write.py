@@ -385,16 +385,19 @@ def some_left(puts: list[Any]) -> Reply:
 
 
 @pytest.mark.parametrize(
-    "refusal",
+    ("code", "causes"),
     [
-        lambda puts: reasons("TableWriteKeyRangeThroughputExceeded"),
-        lambda puts: reasons("IndexWriteKeyRangeThroughputExceeded", "TableWriteKeyRangeThroughputExceeded"),
-        lambda puts: reasons("TableWriteKeyRangeThroughputExceeded", code="ThrottlingException"),
-        lambda puts: error("InternalServerError", status=500),
+        ("ProvisionedThroughputExceededException", ["TableWriteKeyRangeThroughputExceeded"]),
+        ("ProvisionedThroughputExceededException", ["IndexWriteKeyRangeThroughputExceeded", "TableWriteKeyRangeThroughputExceeded"]),
+        ("ThrottlingException", ["TableWriteKeyRangeThroughputExceeded"]),
+        ("InternalServerError", []),
     ],
     ids=["hot key", "hot key of an index", "hot key by another error", "fault"],
-)
-def test_a_hot_key_slows_its_own_part_only(refusal: Any) -> None:
+)  # fmt: skip
+def test_a_hot_key_slows_its_own_part_only(code: str, causes: list[str]) -> None:
+    def refusal(puts: list[Any]) -> Reply:
+        return reasons(*causes, code=code) if causes else error(code, status=500)
+
     clock, notes = TestClock(), Notes()
     table = Lanes(clock, refusal, 3)
     with serving(table) as server:
@@ -426,17 +429,20 @@ def test_items_that_were_left_over_slow_their_own_part_only() -> None:
 
 
 @pytest.mark.parametrize(
-    "refusal",
+    ("code", "causes"),
     [
-        lambda puts: reasons("TableWriteProvisionedThroughputExceeded"),
-        lambda puts: reasons("TableWriteAccountLimitExceeded", code="RequestLimitExceeded"),
-        lambda puts: reasons("TableWriteMaxOnDemandThroughputExceeded", "TableWriteKeyRangeThroughputExceeded"),
-        lambda puts: reasons(),
-        left_over,
+        ("ProvisionedThroughputExceededException", ["TableWriteProvisionedThroughputExceeded"]),
+        ("RequestLimitExceeded", ["TableWriteAccountLimitExceeded"]),
+        ("ProvisionedThroughputExceededException", ["TableWriteMaxOnDemandThroughputExceeded", "TableWriteKeyRangeThroughputExceeded"]),
+        ("ProvisionedThroughputExceededException", []),
+        ("", []),
     ],
     ids=["table", "account", "both", "not told", "nothing taken"],
-)
-def test_a_full_table_slows_every_part(refusal: Any) -> None:
+)  # fmt: skip
+def test_a_full_table_slows_every_part(code: str, causes: list[str]) -> None:
+    def refusal(puts: list[Any]) -> Reply:
+        return reasons(*causes, code=code) if code else left_over(puts)
+
     clock = TestClock()
     table = Lanes(clock, refusal, 2)
     with serving(table) as server:

@@ -73,10 +73,9 @@ def counting(
 
 
 def restore(environment: dict[str, str], at: int, after: bool, backup: str, to_table: str, width: int = 2) -> list[str]:
-    """Restores in waves of `width` parts."""
+    """Restores `width` parts side by side."""
     os.environ.update(environment)
-    load.WIDTH = width
-    load.waves.__defaults__ = (width,)
+    load.LANES = width
     session, called = counting(at, after)
     restore_table(
         RestoreRequest(to_table, backup), clients=SessionClients(session), clock=SystemClock(), progress=NoProgress(), actor="t",
@@ -103,3 +102,12 @@ def restore_by_service(environment: dict[str, str], at: int, after: bool, reques
     os.environ.update(environment)
     session, _ = counting(at, after, SERVICES, of=("/_restores/",))
     restore_table(request, clients=SessionClients(session), clock=Quick(), progress=NoProgress(), actor="t", run="t")
+
+
+def restore_by(environment: dict[str, str], workers: int, backup: str, to_table: str) -> None:
+    """Restores by so many processes; whoever wants it killed does that from outside."""
+    os.environ.update(environment)
+    restore_table(
+        RestoreRequest(to_table, backup), clients=SessionClients(region="us-east-1"), clock=SystemClock(), progress=NoProgress(), actor="t",
+        run="t", workers=workers,
+    )  # fmt: skip

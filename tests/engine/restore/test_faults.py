@@ -10,7 +10,7 @@ from tablekeep.engine.backups.store import NotFoundError
 from tablekeep.engine.clock import SystemClock
 from tablekeep.engine.errors import IntegrityError, PermanentError
 from tablekeep.engine.progress import NoProgress
-from tablekeep.engine.restore import load
+from tablekeep.engine.restore import load, steps
 from tablekeep.engine.restore.request import RestoreRequest
 from tablekeep.engine.restore.table import restore_table
 from tests.tables import clients, export, make_bucket, make_table, orders
@@ -21,7 +21,8 @@ def backup(local_aws: Any, monkeypatch: pytest.MonkeyPatch) -> str:
     """A set of five parts that are restored one by one."""
     make_bucket(local_aws)
     make_table(local_aws, "orders", [item | {"pk": {"S": f"customer-{n}"}} for n, item in enumerate(orders())])
-    monkeypatch.setattr(load.waves, "__defaults__", (1,))
+    monkeypatch.setattr(load, "LANES", 1)
+    monkeypatch.setattr(steps, "LANES", 1)
     return export("orders", segments=5).backup
 
 

@@ -12,7 +12,7 @@ from tablekeep.engine.drills.drill import run_drill
 from tablekeep.engine.drills.request import DrillRequest
 from tablekeep.engine.errors import IntegrityError
 from tablekeep.engine.progress import NoProgress
-from tablekeep.engine.restore import stage
+from tablekeep.engine.restore import services
 from tablekeep.engine.restore.report import RestoreReport
 from tablekeep.engine.restore.request import RestoreRequest
 from tablekeep.engine.restore.table import restore_table
@@ -75,15 +75,14 @@ def test_f25_a_drill_whose_import_left_items_out_fails_and_leaves_nothing(backup
 def test_f25_an_import_that_says_failed_and_holds_everything_is_proved(
     backup: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = stage.stage
+    real = services.import_table
 
-    def spoiled(prepared: Any, prefix: str, progress: Any) -> Any:
-        loaded = real(prepared, prefix, progress)
+    def spoiled(prepared: Any, prefix: str, *given: Any, **more: Any) -> Any:
         line = b'{"Item":{"pk":{"S":""},"sk":{"N":"1"}}}\n'
         prepared.source.store.put(f"{prefix}zzz.json.gz", gzip.compress(line))
-        return loaded
+        return real(prepared, prefix, *given, **more)
 
-    monkeypatch.setattr("tablekeep.engine.restore.table.stage", spoiled)
+    monkeypatch.setattr(services, "import_table", spoiled)
     report = restore(backup)
     assert report.proved, "the table is read, and the service's status is not believed"
     assert report.phases.keys() >= {"stage", "load", "proof", "indexes", "settings"}

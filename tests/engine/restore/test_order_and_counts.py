@@ -1,6 +1,5 @@
 """What a restore counts itself, and the order in which it does things: harm that the proof alone would not see, or see too late."""
 
-import dataclasses
 import gzip
 from pathlib import Path
 from typing import Any
@@ -12,17 +11,15 @@ from tablekeep.engine.backups.catalog import list_backups
 from tablekeep.engine.backups.sets import open_backup
 from tablekeep.engine.clients import SessionClients
 from tablekeep.engine.clock import SystemClock
-from tablekeep.engine.dynamodb.write import BatchWriter, WriteReport
 from tablekeep.engine.errors import BadInputError, IntegrityError, PermanentError, TablekeepError
 from tablekeep.engine.prices import load_prices
 from tablekeep.engine.progress import NoProgress
 from tablekeep.engine.restore import file as file_module
+from tablekeep.engine.restore import steps
 from tablekeep.engine.restore import table as table_module
 from tablekeep.engine.restore.file import restore_to_file
-from tablekeep.engine.restore.load import load_items
 from tablekeep.engine.restore.plan import plan_restore
 from tablekeep.engine.restore.request import RestoreRequest
-from tablekeep.engine.restore.selection import select
 from tablekeep.engine.restore.source import SetSource
 from tablekeep.engine.restore.table import restore_table
 from tests.tables import BUCKET, clients, export, make_bucket, make_table, orders
@@ -68,21 +65,6 @@ def test_a_restore_that_read_less_than_was_planned_says_so(backup: str, monkeypa
     monkeypatch.setattr(SetSource, "items", losing)
     with pytest.raises(IntegrityError, match="was planned"):
         restore(backup)
-
-
-def test_a_writer_that_lost_items_and_closed_is_found_out(backup: str, local_aws: Any) -> None:
-    class Liar(BatchWriter):
-        def close(self) -> WriteReport:
-            report = super().close()
-            return dataclasses.replace(report, items=report.items - 1)
-
-    make_table(local_aws, "again", [])
-    source = SetSource(open_backup(clients(), backup))
-    with pytest.raises(IntegrityError, match="39 of 40 items were written"):
-        load_items(
-            source, select([("pk", "S"), ("sk", "N")]), "again", clients=clients(), max_wcu=None, done=(), kept=lambda *_: None,
-            writer=Liar, **COMMON,
-        )  # fmt: skip
 
 
 def test_expiry_is_switched_on_after_the_proof(backup: str, local_aws: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -144,7 +126,7 @@ def test_an_item_over_a_listed_key_is_kept_before_it_is_overwritten(
     def refuse(*_given: Any) -> Any:
         raise IntegrityError("keeping what stands there", "the bucket refuses")
 
-    monkeypatch.setattr(table_module, "keep_present", refuse)
+    monkeypatch.setattr(steps, "keep_present", refuse)
     clients().client("dynamodb").put_item(
         TableName="orders", Item={"pk": {"S": "customer-1"}, "sk": {"N": "1"}, "mine": {"BOOL": True}}
     )
@@ -184,7 +166,7 @@ def test_a_restore_deletes_nothing_whatever_happens(
             table_module, "prove_restore", lambda *given, **more: IntegrityError("proving", "it differs")
         )
     if fault == "an index that is refused":
-        monkeypatch.setattr(table_module, "add_indexes", refused)
+        monkeypatch.setattr(steps, "add_indexes", refused)
     try:
         restore_table(RestoreRequest("again", backup), clients=SessionClients(session), actor="t", run="t", **COMMON)
         failed = False

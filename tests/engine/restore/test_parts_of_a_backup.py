@@ -12,15 +12,13 @@ import pytest
 from tablekeep.engine.backups.location import Shelf
 from tablekeep.engine.clock import SystemClock
 from tablekeep.engine.errors import BadInputError, IntegrityError
-from tablekeep.engine.export.begin import ExportOptions, get_ready
-from tablekeep.engine.export.increments import export_changes
 from tablekeep.engine.items.canonical import canonical_item
 from tablekeep.engine.progress import NoProgress
 from tablekeep.engine.restore.file import restore_to_file
 from tablekeep.engine.restore.request import RestoreRequest
 from tablekeep.engine.restore.table import restore_table
-from tests.past import NIGHT, StandingClock, hash_of, put
-from tests.tables import BUCKET, ROOT, clients, export, for_boto, make_bucket, make_table, orders
+from tests.past import NIGHT, StandingClock, two_increments
+from tests.tables import BUCKET, clients, export, for_boto, make_bucket, make_table, orders
 
 SHELF = Shelf(BUCKET, "backups", "123456789012", "us-east-1", "dynamodb", "orders")
 HOUR, MINUTE = timedelta(hours=1), timedelta(minutes=1)
@@ -128,40 +126,16 @@ def test_an_item_that_vanishes_before_the_proof_is_missed(aws: Any, monkeypatch:
 
 
 def test_a_past_time_folds_the_increments_in(local_aws: Any, clock: StandingClock) -> None:
-    clock.set(NIGHT + 10 * MINUTE)
-    export("orders", engine="pitr", clock=clock, as_of=NIGHT + 10 * MINUTE)
-    items = orders()
-    states = [hash_of(items)]
-    for hour in (1, 2):
-        clock.set(NIGHT + hour * HOUR)
-        items[hour] = items[hour] | {"price": {"N": str(hour)}}
-        items.append(items[0] | {"sk": {"N": str(1000 + hour)}})
-        put(local_aws, [items[hour], items[-1]])
-        local_aws.client("dynamodb").delete_item(
-            TableName="orders", Key={name: for_boto(items[10][name]) for name in ("pk", "sk")}
-        )
-        del items[10]
-        states.append(hash_of(items))
-        clock.set(NIGHT + hour * HOUR + 30 * MINUTE)
-        ready = get_ready(clients(), clock, ExportOptions("orders", ROOT))
-        export_changes(
-            ready,
-            clients=clients(),
-            clock=clock,
-            progress=NoProgress(),
-            actor="t",
-            run="t",
-            run_id=f"20300101T00000{hour}Z-0a0b0c0d",
-        )
+    states = two_increments(local_aws, clock)
     for number, (moment, expected) in enumerate(
         zip([NIGHT + HOUR, NIGHT + 2 * HOUR, NIGHT + 5 * HOUR], states, strict=True)
     ):
         report = restore(f"then-{number}", clock=clock, shelf=SHELF, as_of=moment)
         assert report.proved
         assert report.content_hash == str(expected), number
-    part = restore("one-item", clock=clock, shelf=SHELF, as_of=NIGHT + 2 * HOUR, keys=(key(items[1]),))
+    part = restore("one-item", clock=clock, shelf=SHELF, as_of=NIGHT + 2 * HOUR, keys=(key(orders()[1]),))
     assert part.proved
-    assert held(local_aws, "one-item") == {canonical_item(items[1])}
+    assert held(local_aws, "one-item") == {canonical_item(orders()[1] | {"price": {"N": "1"}})}
     with pytest.raises(BadInputError, match="no usable backup so old"):
         restore("too-old", clock=clock, shelf=SHELF, as_of=NIGHT)
 

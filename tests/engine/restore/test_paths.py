@@ -113,7 +113,7 @@ def test_an_import_that_lost_an_item_silently_is_found_by_the_proof(
         clients().client("dynamodb").delete_item(TableName=made.table.name, Key=key)
         return made
 
-    monkeypatch.setattr("tablekeep.engine.restore.table.import_table", losing)
+    monkeypatch.setattr("tablekeep.engine.restore.services.import_table", losing)
     with pytest.raises(IntegrityError, match="1 missing in the table"):
         restore("again", backup, path="import-table")
 

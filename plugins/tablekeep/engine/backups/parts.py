@@ -2,7 +2,8 @@
 
 import hashlib
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import IO, Any
 
 import pyarrow as pa
@@ -13,10 +14,12 @@ from tablekeep.engine.backups.location import SetLocation
 from tablekeep.engine.backups.manifest import Manifest, Part
 from tablekeep.engine.backups.store import NotFoundError, PartSink, Store
 from tablekeep.engine.errors import IntegrityError
+from tablekeep.engine.items.canonical import canonical_key, parse_item
 from tablekeep.engine.items.changes import decode_records
 from tablekeep.engine.items.codec import Encoded
+from tablekeep.engine.items.decode import decode
 from tablekeep.engine.items.hashing import MODULUS, ContentHash, key_hash
-from tablekeep.engine.items.layout import Layout, layout_of_schema, layout_text
+from tablekeep.engine.items.layout import REST, Column, Layout, layout_of_schema, layout_text
 
 ROW_GROUP_BYTES = 16 * 1024 * 1024
 """Canonical bytes of items after which a row group is written: the most that a segment in flight holds."""
@@ -211,10 +214,13 @@ def _read_part(store: Store, key: str, part: Part) -> tuple[IO[bytes], str]:
     return spool, "" if digest.hexdigest() == part.sha256 else "its SHA-256 differs from the manifest's"
 
 
-def part_batches(store: Store, manifest: Manifest, part: Part) -> Iterator[tuple[Any, Layout]]:
+def part_batches(
+    store: Store, manifest: Manifest, part: Part, *, columns: Sequence[str] | None = None
+) -> Iterator[tuple[Any, Layout]]:
     """The part's record batches with the layout that the file itself tells, after the whole part was checked. A batch has at most
     `PAGE_ROWS`, and of large items so many as have about `PAGE_BYTES`: decoding takes several times their bytes.
 
+    :param columns: only these; all when not given.
     :raises IntegrityError: for a damaged part, a part of another backup, or one whose columns differ from the manifest's.
     """
     what = f"reading the part {part.name}"
@@ -239,8 +245,34 @@ def part_batches(store: Store, manifest: Manifest, part: Part) -> Iterator[tuple
         for group in range(
             file.num_row_groups
         ):  # one by one: a batch is filled from several otherwise, however large their items
-            for batch in file.iter_batches(batch_size=rows, row_groups=[group]):
+            for batch in file.iter_batches(batch_size=rows, row_groups=[group], columns=columns):
                 yield batch, layout
+
+
+def part_keys(store: Store, manifest: Manifest, part: Part) -> Iterator[list[bytes]]:
+    """The canonical keys of a part of items, a few thousand at a time; of the columns only the key's are decoded."""
+    columns = [*(column.column for column in _key_columns(manifest.layout, manifest.key_names)), REST]
+    for batch, layout in part_batches(store, manifest, part, columns=columns):
+        yield _keys(batch, layout, manifest.key_names)
+
+
+def part_keyed(store: Store, manifest: Manifest, part: Part) -> Iterator[tuple[list[bytes], list[bytes]]]:
+    """The canonical keys of a part of items and the canonical items, a few thousand at a time."""
+    for batch, layout in part_batches(store, manifest, part):
+        yield _keys(batch, layout, manifest.key_names), decode(batch, layout)
+
+
+def _keys(batch: Any, layout: Layout, key_names: Sequence[str]) -> list[bytes]:
+    columns = _key_columns(layout, key_names)
+    texts = decode(batch, replace(layout, columns=columns))
+    rest = batch.column(REST)
+    if rest.null_count == len(rest):
+        return texts
+    return [canonical_key(parse_item(text), key_names) for text in texts]  # these have all that is in `_rest`, too
+
+
+def _key_columns(layout: Layout, key_names: Sequence[str]) -> tuple[Column, ...]:
+    return tuple(column for column in layout.columns if column.attribute in key_names)
 
 
 def part_records(store: Store, manifest: Manifest, part: Part) -> Iterator[list[bytes]]:

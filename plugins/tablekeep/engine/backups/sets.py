@@ -9,7 +9,7 @@ import msgspec
 
 from tablekeep.engine.backups.location import FORMAT_FOLDER, SetLocation, file_name, parse_manifest_uri
 from tablekeep.engine.backups.manifest import Manifest, Part, StoredFile, checked, parse_manifest
-from tablekeep.engine.backups.parts import part_batches, part_records
+from tablekeep.engine.backups.parts import part_batches, part_keyed, part_keys, part_records
 from tablekeep.engine.backups.s3 import S3Store
 from tablekeep.engine.backups.sealed import MAX_BYTES
 from tablekeep.engine.backups.store import AlreadyExistsError, NotFoundError, Store
@@ -49,6 +49,14 @@ class BackupSet:
     def items(self, part: Part) -> Iterator[list[bytes]]:
         """The part's canonical records, a few thousand at a time, after its SHA-256 was checked: items, or changes."""
         return part_records(self.store, self.manifest, part)
+
+    def keys(self, part: Part) -> Iterator[list[bytes]]:
+        """The canonical keys of a part of items, likewise."""
+        return part_keys(self.store, self.manifest, part)
+
+    def keyed(self, part: Part) -> Iterator[tuple[list[bytes], list[bytes]]]:
+        """Canonical keys and canonical items of a part of items, likewise."""
+        return part_keyed(self.store, self.manifest, part)
 
 
 def open_set(store: Store, location: SetLocation) -> BackupSet:

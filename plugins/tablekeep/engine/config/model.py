@@ -303,6 +303,15 @@ class Drill(Stepped):
         return None if self.scope == "full" else float(self.scope.rstrip("%"))
 
 
+class RestoreSpread(Model):
+    """Several tasks load a large table side by side, and read it back for the proof. A smaller one is restored by one task."""
+
+    above_gb: Annotated[float, Field(ge=0, le=1_000_000, examples=[64])] = 64
+    """Size of the items, as the plan tells it, above which several tasks load them."""
+    tasks: Annotated[int, Field(ge=2, le=256, examples=[8])] = 8
+    """How many tasks load or read at a time; each takes its share of the write budget."""
+
+
 class RestoreRules(Stepped):
     """Rules for the DAG restore__<pipeline>, which runs by hand only."""
 
@@ -333,3 +342,5 @@ class Restore(RestoreRules):
     """Write capacity units a second."""
     backup_role: RoleArn | None = None
     """The role with which AWS Backup restores a recovery point (path backup); its default role when not given."""
+    spread: RestoreSpread | None = None
+    """Several tasks load a large table side by side, and read it back."""

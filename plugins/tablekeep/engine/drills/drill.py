@@ -144,7 +144,7 @@ class _Drill:
             "clock": self._clock,
             "progress": self._progress,
         }
-        plan_restore(restoring, **given, prices=prices, count_expired=False)  # type: ignore[arg-type]
+        plan_restore(restoring, **given, prices=prices, count=False)  # type: ignore[arg-type]
 
     def _restore(
         self, report: DrillReport, manifest: Manifest, restoring: RestoreRequest, found: float, prices: Prices

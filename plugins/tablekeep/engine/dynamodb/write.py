@@ -213,6 +213,7 @@ class BatchWriter:
             moved = True
         if not moved and not done:
             self._rest(lanes)
+        self._raise_failure()  # after it a lane looks done: what it had in flight was called off
         return done
 
     def _rest(self, lanes: Sequence[Lane]) -> None:

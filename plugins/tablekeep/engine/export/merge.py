@@ -4,7 +4,7 @@ The new set is made of its own rows: its hash is not reckoned from the old ones'
 holds the items that are new, so a merge that dies goes on where it stood.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -147,16 +147,14 @@ def _fold(
 ) -> None:
     """Writes every segment that no earlier try has written; the full set's keys are looked up in any case."""
     progress.phase("merge", found.full.items)
-    attempt, learned, names = int(clock.token(4), 16), Learned(plan.key_names), plan.key_names
+    attempt, learned = int(clock.token(4), 16), Learned(plan.key_names)
     opened = BackupSet(store, found.full)
     for number in range(plan.segments):
         state = ScannedSegment(store, plan, number, attempt, learned)
         try:
             last = number == len(found.full.parts)
-            for items in changed.rest() if last else opened.items(found.full.parts[number]):
-                kept = items
-                if not last:
-                    kept = changed.over([canonical_key(parse_item(one), names) for one in items], items)
+            for keys, items in _rest(changed) if last else opened.keyed(found.full.parts[number]):
+                kept = items if last else changed.over(keys, items)
                 if not state.done:
                     state.writer.add(kept)
                     state.items += len(kept)
@@ -169,6 +167,11 @@ def _fold(
             state.pages = 1
             state.close()
             state.finish()
+
+
+def _rest(changed: ChangedKeys) -> Iterator[tuple[list[bytes], list[bytes]]]:
+    """What is new, without its keys."""
+    return (([], items) for items in changed.rest())
 
 
 @dataclass

@@ -1,88 +1,89 @@
-"""Items of a source → a table: in waves of distant units, so that many partitions are written at once, each wave kept when done."""
+"""Units of a source → a table, or → the objects that ImportTable reads. By one worker: others may do other units at the same time."""
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any
 
 from tablekeep.engine.clients import SessionClients
 from tablekeep.engine.clock import Clock
 from tablekeep.engine.dynamodb.budget import TokenBucket
+from tablekeep.engine.dynamodb.lanes import Lane
 from tablekeep.engine.dynamodb.wire import WireClient
 from tablekeep.engine.dynamodb.write import BatchWriter
-from tablekeep.engine.errors import IntegrityError
 from tablekeep.engine.items.hashing import ContentHash
 from tablekeep.engine.progress import Progress
-from tablekeep.engine.restore.selection import Selection
-from tablekeep.engine.restore.source import REST, Source
+from tablekeep.engine.restore.existing import ConditionalWriter
+from tablekeep.engine.restore.order import LANES
+from tablekeep.engine.restore.plan import Prepared, RestorePlan
+from tablekeep.engine.restore.stage import stage_prefix, stage_units
 from tablekeep.engine.restore.state import Loaded
 
-WIDTH = 4
-"""Units that are read side by side. A part holds one segment's items, whose keys lie in a few of the table's partitions; four
-distant ones keep a new table's four partitions busy (Developer Guide, "On-demand capacity mode")."""
 IN_FLIGHT = 16
 
-
-def waves(units: Sequence[str], width: int = WIDTH) -> Iterator[list[str]]:
-    """Groups of units that lie far apart; the one of new items by itself, at last."""
-    parts = [unit for unit in units if unit != REST]
-    stride = -(-len(parts) // width)
-    for start in range(stride):
-        yield parts[start::stride]
-    if REST in units:
-        yield [REST]
+Take = Callable[[], str | None]
+"""Gives the next unit; None when none is left."""
+Done = Callable[[str, Loaded], None]
+"""Told of each unit when all its items are written."""
 
 
-def pages(source: Source, units: Sequence[str]) -> Iterator[list[bytes]]:
-    """Pages of the units in turn. Every part is checked whole before its first page."""
-    reading = [source.items(unit) for unit in units]
-    while reading:
-        for one in list(reading):
-            page = next(one, None)
-            if page is None:
-                reading.remove(one)
-            else:
-                yield page
-
-
-def load_items(
-    source: Source,
-    selection: Selection,
-    table: str,
+def load_units(
+    prepared: Prepared,
+    token: str,
+    take: Take,
     *,
     clients: SessionClients,
     clock: Clock,
     progress: Progress,
-    max_wcu: float | None,
-    done: Sequence[str],
-    kept: Callable[[list[str], Loaded], None],
-    writer: Callable[..., BatchWriter] = BatchWriter,
+    budget: TokenBucket | None,
+    done: Done,
+    guard: Callable[[], None],
 ) -> None:
-    """Writes what is wanted of all units that are not done.
+    """Units as the plan's path wants them: to the table, or to the objects from which it will be imported. The source must be open.
 
-    :param max_wcu: write capacity units a second.
-    :param kept: told after each wave, which units it held and what was loaded. :param writer: how items are written.
+    :param token: of the restore. :param take: gives them out, and should give neighbours that lie far apart (`distant`).
+    :param budget: write capacity units a second. :param guard: called often; raises when this worker must not write any more.
     :raises IntegrityError: for a damaged part, of which nothing is written, and when not all items were taken.
     """
-    budget = TokenBucket(max_wcu, clock) if max_wcu else None
-    with ExitStack() as stack:
-        wire = WireClient(clients)
-        stack.callback(wire.close)
-        for wave in waves(source.units):
-            left = [unit for unit in wave if unit not in done]
-            for unit in wave:
-                if unit in done:
-                    source.skip(unit)
-            if not left:
-                continue
-            loaded = Loaded()
-            with writer(wire, table, clock=clock, budget=budget, progress=progress, in_flight=IN_FLIGHT) as writing:
-                for page in pages(source, left):
-                    picked = selection.pick(page)
-                    writing.put_many(picked)
-                    loaded.content += ContentHash.of(picked)
-                report = writing.close()
-            if report.items + report.equal + report.kept != loaded.items:
-                raise IntegrityError(
-                    f"loading the table {table}", f"{report.items:,} of {loaded.items:,} items were written"
-                )
-            loaded.written, loaded.equal, loaded.kept = report.items, report.equal, report.kept
-            kept(left, loaded)
+    if prepared.plan.path == "import-table":
+        prefix = stage_prefix(prepared, token)
+        stage_units(prepared, prefix, take, progress=progress, done=done, guard=guard)
+        return
+    wire = WireClient(clients)
+    given: dict[str, Any] = {
+        "clock": clock, "budget": budget, "progress": progress, "in_flight": IN_FLIGHT, "guard": guard
+    }  # fmt: skip
+    try:
+        with _writer_for(prepared.plan)(wire, prepared.plan.to_table, **given) as writer:
+            _write(prepared, writer, take, done)
+    finally:
+        wire.close()
+
+
+def _write(prepared: Prepared, writer: BatchWriter, take: Take, done: Done) -> None:
+    source, selection = prepared.source, prepared.selection
+    contents: dict[str, ContentHash] = {}
+
+    def pages(unit: str) -> Iterator[list[bytes]]:
+        for page in source.items(unit):
+            picked = selection.pick(page)
+            contents[unit] += ContentHash.of(picked)
+            yield picked
+
+    def lanes() -> Iterator[Lane]:
+        while (unit := take()) is not None:
+            contents[unit] = ContentHash()
+            yield Lane(pages(unit), unit)
+
+    def finished(lane: Lane) -> None:
+        content, memo = contents.pop(lane.name), source.memo(lane.name)
+        done(lane.name, Loaded(content, lane.written, lane.equal, lane.kept, memo))
+
+    writer.write(lanes(), LANES, finished)
+
+
+def _writer_for(plan: RestorePlan) -> Callable[..., BatchWriter]:
+    if plan.mode == "missing-only":
+        return partial(ConditionalWriter, key_name=plan.key[0])
+    if plan.mode == "overwrite-listed-keys":
+        return partial(ConditionalWriter, key_name=None)
+    return BatchWriter

@@ -3,7 +3,6 @@
 import hashlib
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
-from datetime import timedelta
 from typing import Any
 
 import msgspec
@@ -18,22 +17,23 @@ from tablekeep.engine.clock import Clock, utc_text
 from tablekeep.engine.dynamodb.reapply import plan_settings
 from tablekeep.engine.dynamodb.settings import TableSettings
 from tablekeep.engine.errors import BadInputError
-from tablekeep.engine.items.canonical import parse_item
-from tablekeep.engine.items.hashing import ContentHash
 from tablekeep.engine.prices import Prices
 from tablekeep.engine.progress import Progress
+from tablekeep.engine.restore.count import count_items
 from tablekeep.engine.restore.indexes import IndexPlan, plan_indexes
 from tablekeep.engine.restore.kept import KeptBackup, apart, find_kept, nearest_set, same_moment, table_arn_of
 from tablekeep.engine.restore.paths import choose_path
 from tablekeep.engine.restore.request import RestoreRequest
-from tablekeep.engine.restore.selection import Selection, absent_text, check_attributes, select
-from tablekeep.engine.restore.source import ChainSource, SetSource, Source, chain_until, every_page, settings_of
+from tablekeep.engine.restore.selection import Selection, absent_text, check_attributes
+from tablekeep.engine.restore.source import ChainSource, SetSource, Source, chain_until, settings_of
 from tablekeep.engine.restore.targets import Target, check_bulk, look_at_target
 
 WRITE_UNIT = 1024
 """One write capacity unit is one write a second of an item of up to 1 KB (DynamoDB, "Read and write capacity")."""
-VOLATILE = ("hash", "verified", "ttl_expired", "seconds", "seconds_from", "notes")
+VOLATILE = ("hash", "verified", "ttl_expired", "items_from", "seconds", "seconds_from", "notes")
 """Members that change while nothing of what will be done does."""
+COUNTED = ("items", "exact", "content")
+"""Of the state of a past time these are no part of the hash either: the sets' seals decide about them, counted or not."""
 
 
 @dataclass(frozen=True)
@@ -44,9 +44,9 @@ class RestorePlan:
     :ivar verified: when and how the newest of them was verified last, and whether it was found good; None: never.
     :ivar as_of: the state that will be there. :ivar asked: the time that was asked for.
     :ivar target_id: of the existing table. :ivar path: how items are written; `path_why`: why so.
-    :ivar selection: what is wanted of it; None: everything. :ivar exact: `items` was counted, else it is the full set's.
-    :ivar content: the content hash of what will be restored, where it is known before it is read.
-    :ivar raw_bytes: of the items' canonical text, about what DynamoDB will store.
+    :ivar selection: what is wanted of it; None: everything. :ivar exact: `items` is the number, else it is the full set's.
+    :ivar items_from: how it was found. :ivar content: the content hash of what will be restored, where it is known before it is read.
+    :ivar raw_bytes: of the items' canonical text, about what DynamoDB will store; of a past time the full set's.
     :ivar write_units: at least so many write request units, before indexes; an estimate from the mean item.
     :ivar indexes: global secondary indexes; `indexes_with`: those with which the table is made, the others come one after the other when
         the items are there; `indexes_why`: by index, why then.
@@ -75,6 +75,7 @@ class RestorePlan:
     selection: dict[str, Any] | None
     items: int
     exact: bool
+    items_from: str
     content: str | None
     raw_bytes: int
     write_units: int
@@ -105,9 +106,19 @@ class RestorePlan:
         fields: dict[str, Any] = {name: tuple(one) if isinstance(one, list) else one for name, one in document.items()}
         return RestorePlan(**fields)
 
+    def check_hash(self, wanted: str | None) -> None:
+        """:raises BadInputError: when another plan was approved; its first 16 digits will do."""
+        if wanted is not None and not (len(wanted) >= 16 and self.hash.startswith(wanted)):
+            raise BadInputError(
+                f"restoring to the table {self.to_table}",
+                f"the plan is another one than was approved: {self.hash[:12]} instead of {wanted[:12]}",
+                "look at the plan again with `tablekeep plan restore`, and approve that one",
+            )
+
     def sealed(self) -> "RestorePlan":
         """With its hash: SHA-256 over what will be done."""
-        facts = {name: one for name, one in self.as_dict().items() if name not in VOLATILE}
+        left_out = VOLATILE + (COUNTED if self.increments and self.selection is None else ())
+        facts = {name: one for name, one in self.as_dict().items() if name not in left_out}
         return replace(self, hash=hashlib.sha256(msgspec.json.encode(facts, order="sorted")).hexdigest())
 
 
@@ -161,7 +172,7 @@ def open_source(
 
 def wanted(request: RestoreRequest, source: Source) -> Selection:
     """What the request wants of a source. :raises BadInputError: for what cannot be read, or an attribute that no item has."""
-    selection = select(source.full.key, keys=request.keys, key_prefix=request.key_prefix, where=request.where)
+    selection = request.selection(source.full.key)
     if selection.conditions and len(source.sets) == 1:  # increments may have attributes of their own
         census = BackupSet(source.store, source.full).document("census")
         check_attributes(selection, census, f"selecting items of {source.full.uri}")
@@ -176,13 +187,13 @@ def plan_restore(
     clock: Clock,
     progress: Progress,
     prices: Prices,
-    count_expired: bool = True,
+    count: bool | None = None,
     source: Source | None = None,
 ) -> Prepared:
-    """Looks, and changes nothing. Reads the items where a part of them is wanted or where they may have expired, to count them.
+    """Looks, and changes nothing.
 
     :param clients: of the target's account and Region. :param backup_clients: for the bucket, when it belongs to another account.
-    :param count_expired: without it a whole set is not read for the sake of that figure, which is none of the hash.
+    :param count: items, and those that have expired: see `count_items`.
     :param source: of the request, where it is open already.
     :raises BadInputError: when the restore may not be done as asked, or costs more than `request.max_usd`.
     """
@@ -191,18 +202,15 @@ def plan_restore(
     settings = settings_of(source)
     target = look_at_target(clients, request, settings)
     selection = wanted(request, source)
-    parts = [one for one in source.full.parts if one.name in source.units]
-    items, raw_bytes, expired = sum(one.rows for one in parts), sum(one.raw_bytes for one in parts), None
-    content = str(sum((one.content for one in parts), ContentHash()))
-    exact = len(source.sets) == 1
-    expiry = settings.ttl_attribute if count_expired or not exact else None
-    if not selection.everything or expiry:
-        with source:
-            items, raw_bytes, content, expired = _count(source, selection, expiry, clock, progress)
-        exact = True
+    # what the service restores is proved by what it should be, and increments tell that only when they are read
+    read = request.path == "pitr" and len(source.sets) > 1
+    counted = count_items(source, selection, settings.ttl_attribute, clock, progress, count, read=read)
+    # of the state of a past time the full set's size decides and is shown: whoever carries the plan out does not count once more
+    chain = len(source.sets) > 1 and selection.everything
+    raw_bytes = source.full.raw_bytes if chain else counted.raw_bytes
     new = request.mode == "new"
     to_be_set = plan_settings(settings, target.as_created(), ttl=request.ttl, skip=request.skip_settings)
-    units = write_units(items, raw_bytes)
+    units = write_units(source.full.items if chain else counted.items, raw_bytes)
     kept = None
     if request.path == "backup":
         what = f"restoring to the table {request.to_table}"
@@ -216,7 +224,7 @@ def plan_restore(
         )
     indexes = plan_indexes(settings, source, path.name) if new else IndexPlan()
     verified = _verified(source)
-    seconds, seconds_from = _predicted(source, items, units, request.max_wcu)
+    seconds, seconds_from = _predicted(source, counted.items, units, request.max_wcu)
     newest = source.manifest
     plan = RestorePlan(
         backup=source.full.uri,
@@ -234,9 +242,10 @@ def plan_restore(
         path=path.name,
         path_why=path.why,
         selection=selection.as_dict(),
-        items=items,
-        exact=exact,
-        content=content if exact else None,
+        items=counted.items,
+        exact=counted.exact,
+        items_from=counted.how,
+        content=counted.content,
         raw_bytes=raw_bytes,
         write_units=units if path.writes else 0,
         max_wcu=request.max_wcu,
@@ -249,45 +258,14 @@ def plan_restore(
         settings=tuple(step.name for step in to_be_set.steps) if new else (),
         not_restored=tuple(one.as_dict() for one in to_be_set.missing) if new else (),
         ttl_attribute=settings.ttl_attribute,
-        ttl_expired=expired,
+        ttl_expired=counted.expired,
         ttl_on=request.ttl,
         seconds=seconds,
         seconds_from=seconds_from,
-        notes=(*target.notes, *_notes(source, verified, request), *_absent(selection, items), *_proof_of(kept, newest)),
+        notes=(*target.notes, *_notes(source, verified, request), *_absent(selection, counted.items), *_proof_of(kept, newest)),
         source_backup=kept.as_dict() | {"same_moment": same_moment(newest, kept.moment)} if kept else None,
     )  # fmt: skip
     return Prepared(plan.sealed(), source, selection, settings, target)
-
-
-def _count(
-    source: Source, selection: Selection, ttl: str | None, clock: Clock, progress: Progress
-) -> tuple[int, int, str, int | None]:
-    """Items, bytes and content hash of what is wanted, and how many of it have expired."""
-    progress.phase("count", source.full.items)
-    now = int(clock.now().timestamp())
-    oldest = now - int(timedelta(days=5 * 365).total_seconds())
-    content, raw_bytes, expired = ContentHash(), 0, 0
-    for page in every_page(source):
-        picked = selection.pick(page)
-        content += ContentHash.of(picked)
-        raw_bytes += sum(map(len, picked))
-        if ttl is not None:
-            expired += sum(1 for item in picked if _expired(item, ttl, now, oldest))
-        progress.advance(len(page))
-    return content.count, raw_bytes, str(content), expired if ttl is not None else None
-
-
-def _expired(item: bytes, ttl: str, now: int, oldest: int) -> bool:
-    """As the service judges: a number of seconds since 1970 that has passed, though not by more than five years (Developer Guide,
-    "Using time to live")."""
-    value = parse_item(item).get(ttl)
-    text = value.get("N") if isinstance(value, dict) else None
-    if not isinstance(text, str):
-        return False
-    try:
-        return oldest <= float(text) < now
-    except ValueError:
-        return False
 
 
 def _verified(source: Source) -> dict[str, Any] | None:

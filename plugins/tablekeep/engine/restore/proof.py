@@ -28,15 +28,18 @@ def prove(
     clock: Clock,
     progress: Progress,
     see: See | None = None,
+    workers: int = 1,
+    read: ContentHash | None = None,
 ) -> IntegrityError | None:
     """Fills in what the report says of the proof; returns the failure, None when it is proved.
 
     A table that AWS made of what it keeps, compared with a set of another moment, is neither proved nor wrong when it differs: the report
     says that it is unverified, and why.
 
-    :param see: is shown the differing items that the report names.
+    :param see: is shown the differing items that the report names. :param workers: processes of this machine that read the table.
+    :param read: of the whole table, when others have read it.
     """
-    proof = _Proof(prepared, report, clients, clock, progress, see)
+    proof = _Proof(prepared, report, clients, clock, progress, see, workers, read)
     failure = proof.of_items() if prepared.plan.mode in ("missing-only", "overwrite-listed-keys") else proof.of_table()
     report.proved = failure is None
     kept = prepared.plan.source_backup
@@ -49,6 +52,20 @@ def prove(
     return failure
 
 
+def decide(
+    report: RestoreReport, trouble: IntegrityError, failure: IntegrityError | None, progress: Progress
+) -> IntegrityError | None:
+    """What is to be made of a service's word when the table was read.
+
+    :param trouble: what the service says. :param failure: what the proof says.
+    """
+    if failure is None and report.proved:
+        progress.note(f"{trouble.why}; the table was read, and holds exactly what it should all the same")
+        return None
+    found = f"; {failure.why}" if failure else ""
+    return IntegrityError(trouble.what, f"{trouble.why}{found}", trouble.todo)
+
+
 def counted(found: Found) -> str:
     """How many items differ, and how, in words."""
     told = ", ".join(f"{count:,} {STATES[state]}" for state, count in found.counts.items() if count)
@@ -57,16 +74,18 @@ def counted(found: Found) -> str:
 
 class _Proof:
     def __init__(
-        self, prepared: Prepared, report: RestoreReport, clients: SessionClients, clock: Clock, progress: Progress, see: See | None
+        self, prepared: Prepared, report: RestoreReport, clients: SessionClients, clock: Clock, progress: Progress, see: See | None,
+        workers: int, read: ContentHash | None,
     ) -> None:  # fmt: skip
         self._prepared, self._report, self._see = prepared, report, see
         self._clients, self._clock, self._progress = clients, clock, progress
+        self._workers, self._read = workers, read
         self._what = f"proving the restore of {prepared.plan.backup} to {prepared.plan.to_table}"
 
     def of_table(self) -> IntegrityError | None:
         """The whole table's content hash; where it differs, by which keys."""
         table, expected = self._table(), self._report.content_hash
-        actual = str(table.hasher().whole)
+        actual = str(table.hasher().whole if self._read is None else self._read)
         if actual == expected:
             return None
         found = find(self._backup(), table)
@@ -104,7 +123,10 @@ class _Proof:
                 self._see(one)
 
     def _table(self) -> TableSide:
-        return TableSide(self._clients, self._clock, self._progress, self._prepared.plan.to_table)
+        plan = self._prepared.plan
+        return TableSide(
+            self._clients, self._clock, self._progress, plan.to_table, workers=self._workers, size_bytes=plan.raw_bytes
+        )
 
     def _backup(self) -> PagesSide:
         plan, key = self._prepared.plan, self._prepared.source.full.key

@@ -17,7 +17,8 @@ class RestoreReport:
         every item that was written was read back and is equal.
     :ivar unverified: with which set it was compared and what differs, where that proves nothing: the set is of another moment.
     :ivar bulk: of StartBulkPutItems: items `processed` and `failed`, objects in which it has `reported`.
-    :ivar phases: seconds by phase. :ivar not_restored: settings that the new table does not have, with the command for each.
+    :ivar workers: processes, or tasks at a time, that loaded it. :ivar phases: seconds by phase.
+    :ivar not_restored: settings that the new table does not have, with the command for each.
     :ivar settings: facts that differ from the backup's, see `SettingDifference`. :ivar resumed: units that an earlier try had loaded.
     :ivar differing: items that differ, up to 100: the key's hash, the state, and which attributes, see `ItemDifference.told`.
     :ivar imports: of a new table, what Terraform can import, see `terraform.Import`.
@@ -36,6 +37,7 @@ class RestoreReport:
     kept: int = 0
     replaced: int = 0
     replaced_at: str = ""
+    workers: int = 1
     seconds: float = 0.0
     phases: dict[str, float] = field(default_factory=dict)
     content_hash: str = ""

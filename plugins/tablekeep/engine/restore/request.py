@@ -10,9 +10,12 @@ from typing import Any, Literal, get_args
 import msgspec
 
 from tablekeep.engine.backups.location import Shelf, parse_manifest_uri
+from tablekeep.engine.clock import Clock
+from tablekeep.engine.dynamodb.budget import TokenBucket
 from tablekeep.engine.dynamodb.reapply import SKIPPABLE
 from tablekeep.engine.errors import BadInputError
 from tablekeep.engine.names import check_table_name
+from tablekeep.engine.restore.selection import Key, Selection, select
 
 Mode = Literal["new", "empty", "missing-only", "overwrite-listed-keys"]
 """new: the table must not exist · empty: it exists and holds nothing · missing-only: only items whose key is not there, each by a
@@ -119,6 +122,20 @@ class RestoreRequest:
             return parse_manifest_uri(self.backup).shelf
         assert self.shelf is not None
         return self.shelf
+
+    def selection(self, key: Key) -> Selection:
+        """Which items are wanted. :raises BadInputError: for what cannot be read.
+
+        :param key: of the backup.
+        """
+        return select(key, keys=self.keys, key_prefix=self.key_prefix, where=self.where)
+
+    def budget(self, clock: Clock, *, share: float = 1.0, cell: Any = None) -> TokenBucket | None:
+        """Of the write capacity; None without a limit.
+
+        :param share: when others write at the same time. :param cell: see `TokenBucket`.
+        """
+        return TokenBucket(self.max_wcu * share, clock, cell) if self.max_wcu else None
 
     def digest(self) -> str:
         """Equal for equal requests; limits and rules do not count."""

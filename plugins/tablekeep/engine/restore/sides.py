@@ -10,14 +10,15 @@ from tablekeep.engine.backups.sets import BackupSet
 from tablekeep.engine.backups.spool import KeySpool
 from tablekeep.engine.clients import SessionClients
 from tablekeep.engine.clock import Clock
-from tablekeep.engine.dynamodb.scan import ParallelScan
-from tablekeep.engine.dynamodb.settings import read_settings
+from tablekeep.engine.dynamodb.scan import MOST_SEGMENTS, MOST_WORKERS, ParallelScan
+from tablekeep.engine.dynamodb.settings import TableSettings, read_settings
 from tablekeep.engine.dynamodb.wire import BATCH_GET_KEYS, Page, WireClient
 from tablekeep.engine.items.census import Census
 from tablekeep.engine.items.codec import Encoded, Encoder
 from tablekeep.engine.items.hashing import Hasher
 from tablekeep.engine.items.layout import Layout, decide
 from tablekeep.engine.items.shapes import Learned
+from tablekeep.engine.processes import Worker, in_processes
 from tablekeep.engine.progress import Progress
 from tablekeep.engine.restore.existing import get_items
 
@@ -76,6 +77,7 @@ class _Collector:
         self._names = [name for name, _ in key_types]
         self._lock = threading.Lock()
         self._encoders: dict[int, Encoder] = {}
+        self._ended = Hasher()
         self._learned = Learned(self._names)
         self._layout: Layout | None = None
 
@@ -96,10 +98,16 @@ class _Collector:
                     self._take(some, encoded)
         return len(items)
 
+    def end(self, segment: int) -> None:
+        """A segment was read to its end: of it only the hash stays."""
+        with self._lock:
+            if (encoder := self._encoders.pop(segment, None)) is not None:
+                self._ended.merge(encoder.hasher)
+
     def whole(self) -> Hasher:
         whole = Hasher()
-        for encoder in self._encoders.values():
-            whole.merge(encoder.hasher)
+        for hasher in (self._ended, *(encoder.hasher for encoder in self._encoders.values())):
+            whole.merge(hasher)
         return whole
 
 
@@ -112,11 +120,25 @@ def _to_spool(keys: KeySpool) -> Take:
 
 
 class TableSide:
-    """A table as it is now."""
+    """A table as it is now.
 
-    def __init__(self, clients: SessionClients, clock: Clock, progress: Progress, table: str) -> None:
+    :param workers: processes of this machine that hash it. :param size_bytes: of its items, about; DynamoDB tells it hours late.
+    """
+
+    def __init__(
+        self,
+        clients: SessionClients,
+        clock: Clock,
+        progress: Progress,
+        table: str,
+        *,
+        workers: int = 1,
+        size_bytes: int = 0,
+    ) -> None:
         self._clients, self._clock, self._progress, self.name = clients, clock, progress, table
         self._settings = read_settings(clients, table)
+        self._workers = workers
+        self._segments = segment_count(max(size_bytes, self._settings.size_bytes), workers)
 
     @property
     def key_names(self) -> list[str]:
@@ -126,9 +148,18 @@ class TableSide:
         return self._settings.item_count
 
     def hasher(self) -> Hasher:
-        return self._read(None)
+        self._progress.phase("proof", self._settings.item_count or None)
+        if self._workers == 1:
+            return self._read(None)
+        whole = Hasher()
+        in_processes(
+            _hash_segments, (self._settings, self._segments), clients=[self._clients], count=self._segments, workers=self._workers,
+            name="proof", what=f"reading the table {self.name}", progress=self._progress, told=whole.merge,
+        )  # fmt: skip
+        return whole
 
     def spool(self, keys: KeySpool) -> None:
+        self._progress.phase("proof", self._settings.item_count or None)
         self._read(_to_spool(keys))
 
     def pick(self, wanted: Collection[bytes]) -> Iterator[tuple[bytes, bytes]]:
@@ -141,18 +172,49 @@ class TableSide:
             wire.close()
 
     def _read(self, take: Take | None) -> Hasher:
-        self._progress.phase("proof", self._settings.item_count or None)
-        collector = _Collector([(key.name, key.type) for key in self._settings.key_schema], take)
+        return hash_table(self._clients, self._settings, self._segments, None, self._clock, self._progress, take)
 
-        def on_page(segment: int, page: Page) -> None:
-            collector.add(segment, page.items)
 
-        scan = ParallelScan(
-            WireClient(self._clients), self.name, 4, clock=self._clock, consistent=True, progress=self._progress,
-            table_id=self._settings.table_id,
-        )  # fmt: skip
-        scan.run(on_page)
-        return collector.whole()
+def segment_count(size_bytes: int, readers: int = 1) -> int:
+    """Into how many segments a table is cut for readers that take one after the other: one a GiB, and four for each reader."""
+    return min(MOST_SEGMENTS, max(MOST_WORKERS * readers, size_bytes // 1024**3 + 1))
+
+
+def hash_table(
+    clients: SessionClients,
+    settings: TableSettings,
+    total: int,
+    take: Callable[[], int | None] | None,
+    clock: Clock,
+    progress: Progress,
+    items: Take | None = None,
+) -> Hasher:
+    """Count, sum and buckets of what segments of a table hold, read with consistent reads.
+
+    :param total: segments of the whole table. :param take: gives out those to be read, from several threads; None: all of them.
+    :param items: gets them.
+    """
+    collector = _Collector([(key.name, key.type) for key in settings.key_schema], items)
+
+    def on_page(segment: int, page: Page) -> None:
+        collector.add(segment, page.items)
+
+    def following() -> tuple[int, bytes | None] | None:
+        number = take() if take else None
+        return None if number is None else (number, None)
+
+    ParallelScan(
+        WireClient(clients), settings.table, total, clock=clock, consistent=True, progress=progress, table_id=settings.table_id,
+        take=following if take else None,
+    ).run(on_page, on_end=collector.end)  # fmt: skip
+    return collector.whole()
+
+
+def _hash_segments(worker: Worker, job: tuple[TableSettings, int]) -> None:
+    """One process."""
+    settings, total = job
+    (clients,) = worker.clients
+    worker.tell(hash_table(clients, settings, total, worker.take, worker.clock, worker.progress))
 
 
 class PagesSide:

@@ -1,24 +1,24 @@
 """Where a restore's items come from: a full backup, or a full backup with the increments up to a time folded in."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from datetime import datetime
+from pathlib import Path
 from types import TracebackType
 from typing import Protocol
 
 from tablekeep.engine.backups.catalog import usable_sets
 from tablekeep.engine.backups.chains import Chain, chain
-from tablekeep.engine.backups.changed import ChangedKeys
+from tablekeep.engine.backups.changed import NAME_BYTES, ChangedKeys
 from tablekeep.engine.backups.folding import gather
 from tablekeep.engine.backups.location import Shelf
 from tablekeep.engine.backups.manifest import Manifest
 from tablekeep.engine.backups.s3 import S3Store
-from tablekeep.engine.backups.sets import BackupSet
+from tablekeep.engine.backups.sets import BackupSet, open_backup
 from tablekeep.engine.backups.store import Store
 from tablekeep.engine.clients import SessionClients
 from tablekeep.engine.clock import utc_text
 from tablekeep.engine.dynamodb.settings import TableSettings
 from tablekeep.engine.errors import BadInputError
-from tablekeep.engine.items.canonical import canonical_key, parse_item
 from tablekeep.engine.progress import Progress
 
 REST = "new items"
@@ -26,10 +26,12 @@ REST = "new items"
 
 
 class Source(Protocol):
-    """Items in units that a restore finishes one by one. A context: leaving it removes temporary files.
+    """Items in units that a restore finishes one by one, by one worker or several. A context: leaving it removes temporary files.
 
     :ivar full: the full set. :ivar manifest: the set whose settings are restored, the newest.
-    :ivar units: their names, in order; `items` must be asked for all of them in this order, or `skip` told.
+    :ivar units: their names, in order. What the increments added (`REST`) comes last: it is known when all others were read, here or
+        elsewhere (`done`).
+    :ivar shared: what another process of this machine needs to open the source without reading the increments once more.
     """
 
     store: Store
@@ -37,6 +39,9 @@ class Source(Protocol):
     manifest: Manifest
     sets: tuple[Manifest, ...]
     units: tuple[str, ...]
+
+    @property
+    def shared(self) -> Path | None: ...
 
     def __enter__(self) -> "Source": ...
 
@@ -48,8 +53,12 @@ class Source(Protocol):
         """Canonical items, a few thousand at a time. :raises IntegrityError: for a damaged part, before any item of it."""
         ...
 
-    def skip(self, unit: str) -> None:
-        """An earlier try has done this unit."""
+    def memo(self, unit: str) -> bytes:
+        """Of a unit that was read to its end: what must be kept of it for `done`."""
+        ...
+
+    def done(self, unit: str, memo: bytes) -> None:
+        """The unit was read by another worker, or by an earlier try."""
         ...
 
 
@@ -58,6 +67,8 @@ class SetSource:
 
     :param parts: names of those that are wanted; all when not given.
     """
+
+    shared: Path | None = None
 
     def __init__(self, opened: BackupSet, parts: Collection[str] | None = None) -> None:
         self._opened = opened
@@ -78,25 +89,37 @@ class SetSource:
     def items(self, unit: str) -> Iterator[list[bytes]]:
         return self._opened.items(self._parts[unit])
 
-    def skip(self, unit: str) -> None:
+    def memo(self, unit: str) -> bytes:
+        return b""
+
+    def done(self, unit: str, memo: bytes) -> None:
         return None
 
 
 class ChainSource:
-    """A full set and the increments after it. The final state of the changed keys lies on disk while it is open."""
+    """A full set and the increments after it. The final state of the changed keys lies on disk while it is open.
 
-    def __init__(self, store: Store, found: Chain, progress: Progress) -> None:
-        self.store, self._chain, self._progress = store, found, progress
+    :param changes: of another process's source (`shared`) of the same chain.
+    """
+
+    def __init__(self, store: Store, found: Chain, progress: Progress, changes: Path | None = None) -> None:
+        self.store, self._chain, self._progress, self._given = store, found, progress, changes
         self.full, self.manifest = found.full, found.newest
         self.sets: tuple[Manifest, ...] = (found.full, *found.increments)
         self._opened = BackupSet(store, found.full)
         self._parts = {part.name: part for part in found.full.parts}
         self.units: tuple[str, ...] = (*self._parts, REST)
         self._changed: ChangedKeys | None = None
+        self._names: dict[str, list[bytes]] = {}
+
+    @property
+    def shared(self) -> Path | None:
+        return self._changed.file if self._changed else None
 
     def __enter__(self) -> "ChainSource":
-        self._changed = ChangedKeys()
-        gather(self.store, self._chain, self._changed, self._progress)
+        self._changed = ChangedKeys(self._given)
+        if self._given is None:
+            gather(self.store, self._chain, self._changed, self._progress)
         return self
 
     def __exit__(
@@ -104,26 +127,59 @@ class ChainSource:
     ) -> None:
         if self._changed is not None:
             self._changed.__exit__(kind, error, trace)
+            self._changed = None
 
     def items(self, unit: str) -> Iterator[list[bytes]]:
         assert self._changed is not None
         if unit == REST:
             yield from self._changed.rest()
             return
-        for items in self._opened.items(self._parts[unit]):
-            keys = [canonical_key(parse_item(one), self.full.key_names) for one in items]
-            yield self._changed.over(keys, items)
+        names = self._names[unit] = []
+        for keys, items in self._opened.keyed(self._parts[unit]):
+            yield self._changed.over(keys, items, names)
 
-    def skip(self, unit: str) -> None:
-        if unit != REST:  # its keys are looked up all the same: what is left over is new
-            for _ in self.items(unit):
-                pass
+    def count(self) -> int:
+        """How many items there are, by the keys alone; in the `with` block, and before `items` is asked for any."""
+        assert self._changed is not None
+        count = 0
+        for part in self._parts.values():
+            for keys in self._opened.keys(part):
+                count += self._changed.count_over(keys)
+                self._progress.advance(len(keys))
+        return count + sum(map(len, self._changed.rest()))
+
+    def memo(self, unit: str) -> bytes:
+        """The names of the unit's keys that the increments have."""
+        return b"".join(self._names.pop(unit, ()))
+
+    def done(self, unit: str, memo: bytes) -> None:
+        assert self._changed is not None
+        self._changed.found_elsewhere(memo[at : at + NAME_BYTES] for at in range(0, len(memo), NAME_BYTES))
 
 
 def every_page(source: Source) -> Iterator[list[bytes]]:
     """All items, unit by unit; in a `with source`."""
     for unit in source.units:
         yield from source.items(unit)
+
+
+def open_sets(
+    clients: SessionClients,
+    uris: Sequence[str],
+    progress: Progress,
+    *,
+    parts: Collection[str] | None = None,
+    changes: Path | None = None,
+) -> Source:
+    """A full set, and the increments that are folded into it, by their manifests' URIs.
+
+    :param parts: see `SetSource`. :param changes: see `ChainSource`.
+    """
+    full = open_backup(clients, uris[0])
+    if len(uris) == 1:
+        return SetSource(full, parts)
+    increments = tuple(open_backup(clients, uri, incremental=True).manifest for uri in uris[1:])
+    return ChainSource(full.store, Chain(full.manifest, increments), progress, changes)
 
 
 def chain_until(clients: SessionClients, shelf: Shelf, until: datetime) -> tuple[S3Store, Chain]:

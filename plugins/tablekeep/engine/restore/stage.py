@@ -3,14 +3,14 @@
 import gzip
 import hashlib
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Literal
 
 from tablekeep.engine.backups.store import Store
 from tablekeep.engine.items.hashing import ContentHash
 from tablekeep.engine.progress import Progress
-from tablekeep.engine.restore.load import pages, waves
+from tablekeep.engine.restore.order import mixed_pages
 from tablekeep.engine.restore.plan import Prepared
 from tablekeep.engine.restore.state import Loaded
 
@@ -27,28 +27,37 @@ def stage_prefix(prepared: Prepared, token: str, kind: Literal["import", "bulk"]
     return f"{shelf.prefix}/_restores/{kind}-{hashlib.sha256(token.encode()).hexdigest()[:16]}/"
 
 
-def stage(prepared: Prepared, prefix: str, progress: Progress) -> Loaded:
-    """Writes what is wanted, an object a unit, and reckons its content hash.
+def stage_units(
+    prepared: Prepared,
+    prefix: str,
+    take: Callable[[], str | None],
+    *,
+    progress: Progress,
+    done: Callable[[str, Loaded], None],
+    guard: Callable[[], None],
+) -> None:
+    """Writes what is wanted of units, an object each; the source must be open.
 
+    :param take: gives them out. :param done: told of each when its object is there. :param guard: raises when this worker must stop.
     :raises IntegrityError: for a damaged part.
     """
-    source, loaded = prepared.source, Loaded()
-    progress.phase("stage", prepared.plan.items)
-    with source:
-        for number, unit in enumerate(source.units):
-            with _object(source.store, f"{prefix}{number:06d}.json.gz") as file:
-                for page in source.items(unit):
-                    picked = prepared.selection.pick(page)
-                    _lines(file, picked)
-                    loaded.content += ContentHash.of(picked)
-                    progress.advance(len(page))
-    loaded.written = loaded.items
-    return loaded
+    source = prepared.source
+    numbers = {unit: number for number, unit in enumerate(source.units)}
+    while (unit := take()) is not None:
+        guard()
+        content = ContentHash()
+        with _object(source.store, f"{prefix}{numbers[unit]:06d}.json.gz") as file:
+            for page in source.items(unit):
+                picked = prepared.selection.pick(page)
+                _lines(file, picked)
+                content += ContentHash.of(picked)
+                progress.advance(len(page))
+        done(unit, Loaded(content, content.count, memo=source.memo(unit)))
 
 
 def stage_shuffled(prepared: Prepared, prefix: str, progress: Progress) -> Loaded:
-    """The same, in an order of its own: a scan's parts follow the table's partitions, and whoever writes them in that order writes to
-    one partition after the other (Developer Guide, "Best practices for bulk put items")."""
+    """Writes all that is wanted in an order of its own: a scan's parts follow the table's partitions, and whoever writes them in that
+    order writes to one partition after the other (Developer Guide, "Best practices for bulk put items")."""
     source, loaded, number = prepared.source, Loaded(), 0
     progress.phase("stage", prepared.plan.items)
     with source:
@@ -68,17 +77,16 @@ def stage_shuffled(prepared: Prepared, prefix: str, progress: Progress) -> Loade
 def _shuffled(prepared: Prepared, loaded: Loaded, progress: Progress) -> Iterator[list[bytes]]:
     """Items of distant units, mixed, some 32 MB at a time."""
     held, size = list[bytes](), 0
-    for wave in waves(prepared.source.units):
-        for page in pages(prepared.source, wave):
-            picked = prepared.selection.pick(page)
-            loaded.content += ContentHash.of(picked)
-            progress.advance(len(page))
-            held += picked
-            size += sum(map(len, picked))
-            if size >= SHUFFLED_BYTES:
-                random.shuffle(held)
-                yield held
-                held, size = [], 0
+    for page in mixed_pages(prepared.source):
+        picked = prepared.selection.pick(page)
+        loaded.content += ContentHash.of(picked)
+        progress.advance(len(page))
+        held += picked
+        size += sum(map(len, picked))
+        if size >= SHUFFLED_BYTES:
+            random.shuffle(held)
+            yield held
+            held, size = [], 0
     if held:
         random.shuffle(held)
         yield held

@@ -1,14 +1,19 @@
-"""Where a restore stands, kept beside the backups: a worker that dies is followed by one that goes on.
+"""Where a restore stands, kept beside the backups: whoever follows a worker that died goes on, alone or with others.
 
-`<name>/_restores/<account>-<region>-<table>.json`, with a lease beside it: two restores never write to one table.
+`<name>/_restores/<account>-<region>-<table>/state.json`, a lease beside it (two restores never write to one table), and for each unit
+that is loaded a document of its own, so that no two workers write the same one.
 """
 
+import base64
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
+
 from tablekeep.engine.backups.location import Shelf
 from tablekeep.engine.backups.store import AlreadyExistsError, Store
-from tablekeep.engine.checkpoints import Checkpoint
+from tablekeep.engine.checkpoints import MAX_BYTES, Checkpoint
 from tablekeep.engine.clock import Clock
 from tablekeep.engine.errors import IntegrityError
 from tablekeep.engine.items.hashing import ContentHash
@@ -16,20 +21,24 @@ from tablekeep.engine.leases import Lease
 from tablekeep.engine.restore.plan import RestorePlan
 
 FOLDER = "_restores"
-VERSION = 1
+VERSION = 2
+READERS = 16
+"""Documents of units that are read at a time."""
 
 
 @dataclass
 class Loaded:
-    """What the finished units gave: counts, and the sum of the items' hashes.
+    """What finished units gave: counts, and the sum of the items' hashes.
 
     :ivar content: of the items that were wanted. :ivar written, equal, kept: of a conditional restore, see `existing.ConditionalWriter`.
+    :ivar memo: of one unit, see `Source.memo`.
     """
 
     content: ContentHash = field(default_factory=ContentHash)
     written: int = 0
     equal: int = 0
     kept: int = 0
+    memo: bytes = b""
 
     @property
     def items(self) -> int:
@@ -42,15 +51,26 @@ class Loaded:
         self.equal += other.equal
         self.kept += other.kept
 
-    def as_json(self) -> list[Any]:
-        return [self.items, self.written, self.equal, self.kept, f"{self.content.total:064x}"]
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "content": str(self.content), "written": self.written, "equal": self.equal, "kept": self.kept,
+            "memo": base64.b64encode(self.memo).decode(),
+        }  # fmt: skip
+
+    @staticmethod
+    def from_json(document: dict[str, Any]) -> "Loaded":
+        """:raises KeyError, ValueError, TypeError: for another document."""
+        content, memo = ContentHash.parse(document["content"]), base64.b64decode(document["memo"])
+        return Loaded(content, int(document["written"]), int(document["equal"]), int(document["kept"]), memo)
 
 
 @dataclass
 class Progressing:
     """The document.
 
-    :ivar request: digest of the request. :ivar token: of the table's creation. :ivar units: those that are done.
+    :ivar request: digest of the request. :ivar token: of the table's creation. :ivar run: that began it, or ended it.
+    :ivar began: when it was begun; `lapped`: when the last of its `phases` (seconds) ended.
+    :ivar table_id, table_arn: of the new table, once it is known.
     :ivar job: what the service was told to do, as it calls it: ARN of an import or a bulk put, id of a restore job or of a restored table.
     :ivar report: of a finished restore that was proved.
     """
@@ -59,25 +79,31 @@ class Progressing:
     plan: dict[str, Any]
     token: str
     run: str
-    units: list[str] = field(default_factory=list)
-    loaded: Loaded = field(default_factory=Loaded)
+    began: str
+    lapped: str
+    phases: dict[str, float] = field(default_factory=dict)
+    table_id: str = ""
+    table_arn: str = ""
+    job: str = ""
     finished: bool = False
     report: dict[str, Any] | None = None
-    job: str = ""
 
 
 class RestoreState:
-    """Reads and writes the document; see `Checkpoint` for what happens when another worker writes, too."""
+    """Reads and writes the documents; see `Checkpoint` for what happens when another worker writes the first, too."""
 
     def __init__(self, store: Store, shelf: Shelf, account: str, region: str, table: str) -> None:
         self._store, self._base = store, f"{shelf.prefix}/{FOLDER}/{account}-{region}-{table}"
-        self._checkpoint = Checkpoint(store, f"{self._base}.json", AlreadyExistsError)
+        self._checkpoint = Checkpoint(store, f"{self._base}/state.json", AlreadyExistsError)
 
-    def lease(self, *, actor: str, run: str, clock: Clock) -> Lease:
-        """Guards the table against another restore."""
+    def lease(self, *, actor: str, run: str, clock: Clock, shared: bool = False) -> Lease:
+        """Guards the table against another restore.
+
+        :param shared: by the tasks of one run.
+        """
         return Lease(
-            self._store, f"{self._base}-lease.json", holder=actor, run=run, clock=clock, conflict=AlreadyExistsError
-        )
+            self._store, f"{self._base}/lease.json", holder=actor, run=run, clock=clock, conflict=AlreadyExistsError, shared=shared
+        )  # fmt: skip
 
     def load(self) -> Progressing | None:
         """The restore that was begun last; None when there is none.
@@ -88,28 +114,52 @@ class RestoreState:
         if document is None:
             return None
         try:
-            if document["version"] != VERSION:
+            if document.pop("version") != VERSION:
                 raise ValueError
-            items, written, equal, kept, total = document["loaded"]
-            return Progressing(
-                document["request"], document["plan"], document["token"], document["run"], list(document["units"]),
-                Loaded(ContentHash(items, int(total, 16)), written, equal, kept), bool(document["finished"]),
-                document["report"], str(document.get("job", "")),
-            )  # fmt: skip
+            return Progressing(**document)
         except (KeyError, ValueError, TypeError):
-            raise IntegrityError(
-                f"reading {self._checkpoint.key}", "it is no state of a restore that this version knows",
-                "remove it if no restore is under way; the restore then begins anew",
-            ) from None  # fmt: skip
+            raise self._unknown(self._checkpoint.key) from None
 
     def save(self, state: Progressing) -> None:
-        """Keeps it."""
-        self._checkpoint.save(
-            {
-                "version": VERSION, "request": state.request, "plan": state.plan, "token": state.token, "run": state.run,
-                "units": state.units, "loaded": state.loaded.as_json(), "finished": state.finished, "report": state.report,
-                "job": state.job,
-            }
+        """Keeps it.
+
+        :raises PermanentError: when another worker has gone on meanwhile.
+        """
+        self._checkpoint.save({"version": VERSION} | vars(state))
+
+    def keep(self, token: str, unit: str, loaded: Loaded) -> None:
+        """A unit is loaded. Where another worker has said so already, that stays: both have loaded the same.
+
+        :param token: of the restore.
+        """
+        try:
+            document = {"unit": unit} | loaded.as_json()
+            self._store.put(self._key(token, unit), msgspec.json.encode(document, order="sorted"), if_absent=True)
+        except AlreadyExistsError:
+            return
+
+    def units(self, token: str) -> dict[str, Loaded]:
+        """The units that are loaded, whoever did it."""
+        with ThreadPoolExecutor(READERS) as pool:
+            return dict(pool.map(self._unit, [info.key for info in self._store.list(self._folder(token))]))
+
+    def _unit(self, key: str) -> tuple[str, Loaded]:
+        try:
+            document = msgspec.json.decode(self._store.get(key, max_bytes=MAX_BYTES))
+            return str(document["unit"]), Loaded.from_json(document)
+        except (msgspec.DecodeError, KeyError, ValueError, TypeError):
+            raise self._unknown(key) from None
+
+    def _folder(self, token: str) -> str:
+        return f"{self._base}/units-{token}/"
+
+    def _key(self, token: str, unit: str) -> str:
+        return f"{self._folder(token)}{unit.replace('/', '-').replace(' ', '-')}.json"
+
+    def _unknown(self, key: str) -> IntegrityError:
+        return IntegrityError(
+            f"reading {key}", "it is no state of a restore that this version knows",
+            f"remove {self._base}/ if no restore is under way; the restore then begins anew",
         )  # fmt: skip
 
 

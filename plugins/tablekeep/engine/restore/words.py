@@ -24,7 +24,7 @@ def plan_lines(plan: RestorePlan) -> list[tuple[str, str]]:
         ("", f"of {plan.source_table} as of {plan.as_of}; {proof}"),
         *(("increment", one) for one in plan.increments),
         ("to", f"{plan.to_table} in account {plan.account}, {plan.region}: {_MODES[plan.mode]}"),
-        ("items", f"{'' if plan.exact else 'about '}{plan.items:,}, {size_text(plan.raw_bytes)}{_selected(plan)}"),
+        ("items", _items(plan)),
         ("how", f"{plan.path}: {plan.path_why}"),
         (
             "cost",
@@ -52,6 +52,13 @@ def plan_lines(plan: RestorePlan) -> list[tuple[str, str]]:
     lines += [("not restored", f"{one['name']}: {one['why']}. {one['command']}".rstrip()) for one in plan.not_restored]
     lines += [("NOTE", note) for note in plan.notes]
     return [*lines, ("plan", plan.hash)]
+
+
+def _items(plan: RestorePlan) -> str:
+    about = "" if plan.exact else "about "
+    size = "about " if plan.increments and plan.selection is None else ""
+    how = f" ({plan.items_from})" if plan.items_from else ""
+    return f"{about}{plan.items:,}, {size}{size_text(plan.raw_bytes)}{_selected(plan)}{how}"
 
 
 def _index(plan: RestorePlan, name: str) -> str:
