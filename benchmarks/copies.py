@@ -17,8 +17,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-PROJECT = Path(__file__).resolve().parent.parent
-sys.path[:0] = [str(PROJECT / "plugins"), str(PROJECT)]
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "plugins"))
 
 import boto3
 import psycopg
@@ -83,7 +83,7 @@ def psql(dsn: str, *commands: str) -> None:
 
 def postgres_steps(dsn: str, backups: list[str], folder: Path) -> Iterator[Step]:
     """Ours, and psql's."""
-    first, second = backups
+    first = backups[0]
 
     def target(table: str) -> Target:
         return PostgresTarget(dsn, table)
@@ -129,9 +129,20 @@ def mariadb_steps(server: Any, backups: list[str], folder: Path) -> Iterator[Ste
     def target(table: str) -> Target:
         return MysqlTarget(arguments | {"database": "bench"}, table)
 
-    client = ["mariadb", "--no-defaults", "--local-infile=1", "-h127.0.0.1", f"-P{server.port}", "-uroot", f"-p{server.password}", "bench"]
+    client = [
+        "mariadb",
+        "--no-defaults",
+        "--local-infile=1",
+        "-h127.0.0.1",
+        f"-P{server.port}",
+        "-uroot",
+        f"-p{server.password}",
+        "bench",
+    ]
     copying(backups[0], target, "orders")
-    body = subprocess.run([*client, "--batch", "--raw", "-N", "-e", "SELECT * FROM orders"], check=True, capture_output=True).stdout
+    body = subprocess.run(
+        [*client, "--batch", "--raw", "-N", "-e", "SELECT * FROM orders"], check=True, capture_output=True
+    ).stdout
     file = folder / "mariadb"
     file.write_bytes(body.replace(b"NULL", b"\\N"))
 
@@ -152,7 +163,7 @@ from airflow.providers.amazon.aws.transfers.s3_to_sql import S3ToSqlOperator
 from airflow.providers.common.sql.hooks.sql import DbApiHook
 
 class Hook(DbApiHook):  # what the provider for PostgreSQL gives, without its extras
-    conn_name_attr = "bench_conn_id"
+    dialect_name = "postgresql"
     def get_conn(self): return psycopg.connect(sys.argv[1])
 
 class Operator(S3ToSqlOperator):
@@ -173,12 +184,11 @@ def peer(dsn: str, s3: str, folder: Path) -> float:
     with psycopg.connect(dsn, autocommit=True) as connection:
         connection.execute("DROP TABLE IF EXISTS peer")
         connection.execute("CREATE TABLE peer (LIKE orders)")
-        cursor = connection.execute(f"SELECT * FROM orders LIMIT {PEER_ROWS}")
+        cursor = connection.execute("SELECT * FROM orders LIMIT 0")
         names = [f'"{one.name}"' for one in cursor.description or ()]
         file = folder / "orders.csv"
-        rows = psycopg.connect(dsn).execute(
-            "SELECT " + ", ".join(f"{name}::text" for name in names) + f" FROM orders LIMIT {PEER_ROWS}"
-        )
+        listed = ", ".join(f"{name}::text" for name in names)
+        rows = connection.execute(f"SELECT {listed} FROM orders LIMIT {PEER_ROWS}")  # noqa: S608  names of our own table
         with file.open("w", newline="") as sink:
             csv.writer(sink).writerows(rows)
     keys = {"aws_access_key_id": "a", "aws_secret_access_key": "b"}
@@ -189,7 +199,9 @@ def peer(dsn: str, s3: str, folder: Path) -> float:
     began = time.perf_counter()
     subprocess.run([sys.executable, "-c", PEER, dsn, ",".join(names)], env=environment, check=True, stdout=sys.stderr)
     seconds = time.perf_counter() - began
-    start = timed(lambda: subprocess.run([sys.executable, "-c", PEER.split("Operator(task_id")[0]], env=environment, check=True))
+    start = timed(
+        lambda: subprocess.run([sys.executable, "-c", PEER.split("Operator(task_id")[0]], env=environment, check=True)
+    )
     return PEER_ROWS / (seconds - start)
 
 
@@ -228,17 +240,23 @@ def main() -> None:
         backups, rows = [report.backup for report in reports], reports[0].items
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         print("## Copies\n")
-        print(f"One run, {rows:,} rows of about 600 bytes; the same rows and the same server. A copy reads the backup from S3, decodes it, proves")
-        print("the staged rows (counts, nulls, the keys' sum) and swaps; the bulk loads find their rows prepared in a file.\n")
-        data = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tablekeep-bench-pg-")))
-        postgres = stack.enter_context(EmbeddedPostgres(data / secrets.token_hex(4)))
+        print(
+            f"One run, {rows:,} rows of about 600 bytes; the same rows and the same server. A copy reads the backup from S3, decodes it,"
+        )
+        print(
+            "proves the staged rows (counts, nulls, the keys' sum) and swaps; the bulk loads find their rows prepared in a file.\n"
+        )
+        data = stack.enter_context(tempfile.TemporaryDirectory(prefix="tablekeep-bench-"))
+        postgres = stack.enter_context(EmbeddedPostgres(Path(data) / secrets.token_hex(4)))
         dsn = postgres.create_database("bench")
         print("### PostgreSQL\n")
         found = best_of(list(postgres_steps(dsn, backups, folder)))
         table(rows, found, min((name for name in found if name.startswith("psql")), key=found.__getitem__))
         speed = peer(dsn, servers.s3, folder)
         ours = rows / found["tablekeep copy, replace (rows inside of the table)"]
-        print(f"Airflow's S3ToSqlOperator, the same rows as CSV: {speed:,.0f} rows a second; a copy is {ours / speed:.1f} times as fast.\n")
+        print(
+            f"Airflow's S3ToSqlOperator, the same rows as CSV: {speed:,.0f} rows a second; a copy is {ours / speed:.1f} times as fast.\n"
+        )
         generator = test_servers.mariadb.__wrapped__()  # type: ignore[attr-defined]
         server = next(generator)
         print("### MariaDB\n")
