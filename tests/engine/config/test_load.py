@@ -11,7 +11,7 @@ from tablekeep.engine.config.base import Pipeline
 from tablekeep.engine.config.kinds import kinds
 from tablekeep.engine.config.kinds.dynamodb import DynamoDBPipeline
 from tablekeep.engine.config.load import Loaded, find_folder, find_pipeline, load_folder, slug
-from tablekeep.engine.config.model import NOT_BUILT, NOT_BUILT_VALUES
+from tablekeep.engine.config.model import NOT_BUILT
 from tablekeep.engine.config.schema import schema_text
 from tablekeep.engine.errors import BadInputError
 
@@ -228,22 +228,6 @@ def test_modes_and_mappings_of_copies(folder: Path, more: str, why: str) -> None
     loaded = write(folder, orders=GOOD + f"copies:\n  - {{name: x, to: postgres, conn_id: a, table: t, {more}}}\n")
     assert why in said(loaded)
     assert bool(loaded.problems) == bool(why)
-
-
-@pytest.mark.parametrize(("key", "value"), sorted(NOT_BUILT_VALUES))
-def test_a_value_that_is_not_built_is_refused(folder: Path, key: str, value: str) -> None:
-    copy = {"name": "x", "to": "postgres", "conn_id": "a", "table": "t"}
-    text, (section, _, inner) = GOOD, key.rpartition(".")
-    if section == "backup":
-        text = f"version: 1\ntable: orders\nbackup: {{to: 's3://acme-backups/x', {inner}: {value}}}\n"
-    elif section == "copies":
-        copy[inner] = value
-        text += "copies:\n  - {" + ", ".join(f"{name}: {one}" for name, one in copy.items()) + "}\n"
-    else:
-        text += f"{key}: {value}\n"
-    loaded = write(folder, orders=text)
-    assert len(loaded.problems) == 1, said(loaded)
-    assert "built" in said(loaded)
 
 
 def test_all_problems_of_all_files_at_once_and_the_good_ones_load(folder: Path) -> None:

@@ -11,7 +11,7 @@ from pydantic_core import ErrorDetails
 
 from tablekeep.engine.config.base import Pipeline
 from tablekeep.engine.config.kinds import DEFAULT_KIND, kinds
-from tablekeep.engine.config.model import NOT_BUILT, NOT_BUILT_VALUES
+from tablekeep.engine.config.model import NOT_BUILT
 from tablekeep.engine.config.problems import Problem
 from tablekeep.engine.config.yaml_reader import Document, Path_, dotted
 
@@ -51,8 +51,6 @@ def check_model(
     except ValidationError as error:
         for detail in error.errors(include_url=False, include_context=True):
             path = _path(detail["loc"], data, _discriminators(model))
-            if (detail.get("ctx") or {}).get("tag") == "__unbuilt__":
-                continue
             rule, example = _words(detail, path, model)
             add((*top, *path), rule, example)
     return None, _once(problems)
@@ -68,29 +66,21 @@ def _adder(problems: list[Problem], document: Document, file: Path) -> Any:
 
 
 def _without_unbuilt(value: Any, path: Path_, add: Any) -> Any:
-    """The data without keys and values of the design that are not built; each is a problem."""
+    """The data without keys of the design that are not built; each is a problem."""
     named = ".".join(part for part in path if isinstance(part, str))
     if isinstance(value, dict):
         left = {}
         for key, one in value.items():
             here = (*path, key)
             reason = NOT_BUILT.get(f"{named}.{key}" if named else key)
-            chosen = NOT_BUILT_VALUES.get((f"{named}.{key}" if named else key, str(one)))
             if reason:
                 add(here, reason)
-            elif chosen:
-                add(here, chosen)
-                left[key] = _BUILT.get(key, "replace")
             else:
                 left[key] = _without_unbuilt(one, here, add)
         return left
     if isinstance(value, list):
         return [_without_unbuilt(one, (*path, number), add) for number, one in enumerate(value)]
     return value
-
-
-_BUILT = {"engine": "scan", "to": "__unbuilt__", "mode": "replace"}
-"""What stands in for a value that is not built, so that the rest of the file is checked all the same."""
 
 
 def _once(problems: list[Problem]) -> list[Problem]:

@@ -33,9 +33,6 @@ NOT_BUILT = {
 }
 """Keys of the design that have no effect yet. They are refused, for a key that is silently ignored is a promise broken."""
 
-NOT_BUILT_VALUES: dict[tuple[str, str], str] = {}
-"""Likewise values of keys, by the key's path and the value."""
-
 
 class Spread(Model):
     """Several tasks read a large table side by side, on as many workers as the executor has. A smaller one is read by one task."""
