@@ -35,7 +35,7 @@ def backup_doc(pipeline: DynamoDBPipeline) -> str:
 | `plan` | says what the backup will take and cost | it cannot work, or costs more than `limits.max_usd`; nothing was started |
 | `backup` | reads the table, writes and reads back the parts, publishes the manifest | no backup was made; the log says why |
 | `verify` | reads the set again: every item, no key twice | do not rely on this set; clear `backup` to make a new one |
-{merge}| `publish` | wakes the copies | skipped in backfills, after increments without `merge`, and when a newer set is there |
+{merge}| `publish` | wakes the copies | skipped in backfills, when a newer set is there, and after increments that no copy follows |
 {_expire(backup)}
 A retry makes no second set; clearing `backup` makes a new one and leaves the old. {_past(backup)}
 """
@@ -65,7 +65,7 @@ def sql_backup_doc(pipeline: RdsPipeline) -> str:
 |---|---|---|
 | `backup` | reads the table, writes and reads back the parts, publishes the manifest | no backup was made; the log says why |
 | `verify` | reads the set again: every row, no key twice | do not rely on this set; clear `backup` to make a new one |
-{merge}| `publish` | wakes the copies | skipped after increments without `merge`, and when a newer set is there |
+{merge}| `publish` | wakes the copies | skipped when a newer set is there, and after increments that no copy follows |
 {_expire(backup)}
 A retry makes no second set; clearing `backup` makes a new one and leaves the old. Backfill runs are refused: the table can only be
 read as it is.
@@ -89,7 +89,7 @@ def files_backup_doc(pipeline: FilesPipeline) -> str:
 | `verify` | reads the set again: every row, no key twice | do not rely on this set; clear `backup` |
 | `publish` | wakes the copies | skipped when a newer set is there |
 {_expire(backup)}
-A retry makes no second set. Backfill runs are refused: the files can only be read as they are.
+A retry makes no second set. Backfill runs are refused unless the prefix names a time: files can only be read as they are.
 """
 
 

@@ -43,6 +43,7 @@ def after_verify(
             task_id="publish",
             backup=made,
             asset=backup_asset(pipeline.name, backup.to),
+            increments=any(getattr(copy, "mode", "") == "incremental" for copy in pipeline.copies),
             bucket_owner=backup.bucket_owner,
             **aws_of(pipeline),
         )

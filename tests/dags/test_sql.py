@@ -1,5 +1,7 @@
 """Pipelines of `kind: rds`: what parsing gives, and whole nights against real databases and the stand-in."""
 
+import logging
+import os
 import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,6 +15,7 @@ import pytest
 from tablekeep.engine.backups.catalog import list_backups
 from tablekeep.engine.backups.s3 import S3Store
 from tests.dags.test_runs import sets, state, tasks
+from tests.dags.test_secrets_of_copies import airflow_database, files, stored
 from tests.tables import BUCKET, ROOT, clients, make_bucket
 
 PIPELINE = """
@@ -198,3 +201,31 @@ def test_files_become_rows_of_a_database(
     s3.put_object(Bucket=BUCKET, Key=f"drop/{year}/orders/b.csv", Body=b"y,2\n")
     assert tasks(found["backup__files"].test())["backup"] == "failed"  # two bad rows now
     postgres.drop_database(target)
+
+
+def test_the_databases_password_appears_nowhere(
+    shop: Shop, dags: Any, mariadb: Any, postgres: Any, local_aws: Any, caplog: pytest.LogCaptureFixture,
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    """In no log, XCom, rendered template or object; neither when the night is green nor when the database refuses."""
+    password = mariadb.password if shop.table == "orders" else postgres.password
+    caplog.set_level(logging.DEBUG)
+    for name in ("botocore", "urllib3"):
+        logging.getLogger(name).setLevel(logging.INFO)
+    found = dags()
+    assert tasks(found["backup__shop"].test()) == GREEN
+    connection = os.environ["AIRFLOW_CONN_SHOP_DB"]
+    monkeypatch.setenv(
+        "AIRFLOW_CONN_SHOP_DB", connection.replace(password, "planted-4711").replace("127.0.0.1", "localhost")
+    )
+    assert tasks(found["backup__shop"].test(run_conf={"full": True}))["backup"] == "failed"
+    out, err = capfd.readouterr()
+    places = {
+        "logs": "\n".join([caplog.text, out, err, files(os.environ["AIRFLOW_HOME"])]),
+        "database": airflow_database(),
+        "objects": stored(local_aws),
+    }
+    for place, text in places.items():
+        assert "orders" in text, f"nothing was found in the {place}"
+        assert password not in text, place
+        assert "planted-4711" not in text, place

@@ -10,7 +10,8 @@ from tablekeep.runtime import remembered, run_name, run_time
 class FilesToParquetOperator(TableOperator):
     """Makes a backup of CSV, JSON lines or Parquet; of just the files that the newest one was made of, that one is the result.
 
-    A retry makes no second set. Returns the engine's report, with the manifest's URI as `backup`.
+    A retry makes no second set. Runs are for now only, unless the source names a time. Returns the engine's report, with the manifest's
+    URI as `backup`.
 
     :param source: `s3://bucket/prefix` of the files; `{{ as_of:%Y-%m-%d }}` and the like are filled in, not Airflow's templates.
     :param pipeline, schedule, timezone: of the DAG, for these.
@@ -44,10 +45,11 @@ class FilesToParquetOperator(TableOperator):
         from tablekeep.engine.backups.location import new_backup_id
         from tablekeep.engine.files.description import BadRows, Files
         from tablekeep.engine.files.imports import FilesImport, import_files
-        from tablekeep.engine.steps.facts import RunFacts, window_of
+        from tablekeep.engine.steps.facts import TIMES, RunFacts, names_in, window_of
 
         when, common = run_time(context), self.engine_arguments(context)
-        when.check_now(f"importing {self.source}")
+        if not names_in(self.source) & set(TIMES):  # else the files of a past day have a place of their own
+            when.check_now(f"importing {self.source}")
         backup_id, _ = remembered(context, "backup_id", new_backup_id(when.as_of, common["clock"]))
         start, end = window_of(self.schedule, self.timezone, when.as_of)
         facts = RunFacts(self.pipeline, self.pipeline, run_name(context), when.as_of, start, end)

@@ -22,7 +22,7 @@ from tablekeep.engine.errors import BadInputError
 from tablekeep.engine.rds.position import Follow
 from tests.engine.copies.conftest import ROLE
 from tests.engine.rds.conftest import COMMON, Database, backed_up
-from tests.engine.rds.test_increments import changes, merged
+from tests.engine.rds.test_increments import changes
 from tests.tables import clients, make_bucket, verify
 
 TYPE_MAP = [
@@ -145,13 +145,14 @@ def test_changes_go_after_the_full_copy(
         )
     db.run("CREATE TABLE t (id int PRIMARY KEY, v varchar(9), change_no bigint)")
     db.run("INSERT INTO t VALUES " + ", ".join(f"({n}, 'old', {n})" for n in range(1, 31)))
-    copied(backed_up(db.source("t"), follow=follow).backup, to)
+    copied(backed_up(db.source("t"), follow=follow).backup, to, "incremental")
     for night in (1, 2):
         db.run(
             f"UPDATE t SET v = 'night {night}', change_no = {night * 1000} + id WHERE id % 3 = {night}",
             f"DELETE FROM t WHERE id = {night * 10}", f"INSERT INTO t VALUES ({100 + night}, 'new', {night * 1000 + 999})",
         )  # fmt: skip
-        copied(merged(changes(db.source("t"), follow, deletes="compare").backup), to)
+        report = copied(changes(db.source("t"), follow, deletes="compare").backup, to, "incremental")
+        assert (report.status, report.deleted) == ("copied", 1)
     assert read() == db.rows("SELECT id, v, change_no FROM t ORDER BY id")
 
 
