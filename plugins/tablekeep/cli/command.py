@@ -27,6 +27,7 @@ _STOPPED = {
     "export": "what was not published is no backup; the same command with --resume goes on with it",
     "restore": "the table may hold a part of the items; the same command goes on with it",
     "drill": "the next drill removes what is left; `tablekeep sweep` shows it",
+    "rds": "what RDS has begun goes on; the same command goes on with a restore, and `tablekeep rds sweep` shows what a drill has left",
     "run": "SQL was rolled back, a script was killed with all that it had started, a cluster that was made was told to end",
 }
 """What a person has to know after Ctrl-C, by command."""
@@ -50,6 +51,7 @@ VERBS = (
     "unpin",
     "import-set",
     "merge",
+    "rds",
 )
 
 

@@ -3,9 +3,9 @@
 
 import argparse
 import importlib
-from types import ModuleType
 
-from tablekeep.cli.command import Context, Outcome, add_common_options
+from tablekeep.cli.command import Context, Outcome
+from tablekeep.cli.nested import add_commands, run_chosen
 
 HELP = "say what an export, a restore, a copy or a pipeline's steps would do, take and cost, and what speaks against it; changes nothing"
 WHAT = {
@@ -17,20 +17,11 @@ WHAT = {
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    commands = parser.add_subparsers(dest="what", metavar="COMMAND", required=True)
-    for name, path in WHAT.items():
-        module = importlib.import_module(path)
-        sub = commands.add_parser(name, help=module.HELP, description=module.HELP)
-        module.arguments(sub)
-        sub.set_defaults(planned=module)
-        add_common_options(sub)
+    add_commands(parser, WHAT)
 
 
 def run(args: argparse.Namespace, context: Context) -> Outcome:
-    module: ModuleType = args.planned
-    outcome: Outcome = module.run(args, context)
-    outcome.document["planned"] = args.what
-    return outcome
+    return run_chosen(args, context, "planned")
 
 
 def tell(outcome: Outcome) -> None:
