@@ -1,4 +1,5 @@
-"""The embedded stand-in for AWS: moto's server with stricter DynamoDB and S3 and a Redshift Data API that runs SQL.
+"""The embedded stand-in for AWS: moto's server with stricter DynamoDB and S3, a Redshift Data API that runs SQL, and RDS instances that
+are PostgreSQL servers.
 
 It is for trying and testing Tablekeep on one machine. It is not AWS: it knows no permissions, no billing and no
 eventual consistency, and where a rule of the service could not be confirmed the code that stands for it says so.

@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 
 from local_aws.datasets import create_and_load
+from tablekeep.engine.rds.instances.snapshots import Reading, take_snapshot
+from tests.rds import PASSWORD, USER, common, login, make_instance
 from tests.tables import clients, export, make_bucket, verify
 
 FOLDER = Path(__file__).parents[2] / "docs" / "runbooks"
@@ -16,6 +18,17 @@ RUNBOOKS = sorted(one.name for one in FOLDER.glob("*.md"))
 MENDS = ("restore-some-items.md", "put-in-service.md")
 """Before these some items of the table are gone or changed."""
 ROOT = "s3://acme-backups/dynamodb"
+INSTANCES = ("restore-an-rds-instance.md",)
+"""They are about an RDS instance with a pipeline, of which there is a snapshot."""
+PIPELINE = """
+version: 1
+kind: rds-instance
+database: shop
+region: us-east-1
+records: s3://acme-backups/rds
+contents: {conn_id: shop_db, marker: public.tablekeep_marker}
+drill: {objectives: {rto: 4h, rpo: 26h}}
+"""
 
 
 def blocks(name: str) -> list[str]:
@@ -40,8 +53,20 @@ def orders(local_aws: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> P
     return tmp_path
 
 
+def make_shop(local_aws: Any, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (folder / "pipelines").mkdir()
+    (folder / "pipelines" / "shop.yaml").write_text(PIPELINE)
+    monkeypatch.setenv("TABLEKEEP_PIPELINES", str(folder / "pipelines"))
+    monkeypatch.setenv("AIRFLOW_CONN_SHOP_DB", f"postgresql://{USER}:{PASSWORD}@shop.example/shop")
+    make_instance(local_aws)
+    reading = Reading(login(), marker="public.tablekeep_marker")
+    take_snapshot("shop", "s3://acme-backups/rds", name="tablekeep-shop-one", reading=reading, **common())
+
+
 @pytest.mark.parametrize("name", [name for name in RUNBOOKS if name != "README.md"])
-def test_the_commands_run_as_they_are_written(name: str, orders: Path) -> None:
+def test_the_commands_run_as_they_are_written(
+    name: str, local_aws: Any, orders: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     found = blocks(name)
     assert found
     database, keys = (
@@ -51,6 +76,8 @@ def test_the_commands_run_as_they_are_written(name: str, orders: Path) -> None:
     if name in MENDS:
         database.delete_item(TableName="orders", Key=keys[1])
         database.put_item(TableName="orders", Item=keys[0] | {"total": {"N": "0"}})
+    if name in INSTANCES:
+        make_shop(local_aws, orders, monkeypatch)
     script = "set -euo pipefail\n" + "\n".join(found)
     done = subprocess.run(["bash", "-c", script], cwd=orders, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
