@@ -163,7 +163,7 @@ from airflow.providers.amazon.aws.transfers.s3_to_sql import S3ToSqlOperator
 from airflow.providers.common.sql.hooks.sql import DbApiHook
 
 class Hook(DbApiHook):  # what the provider for PostgreSQL gives, without its extras
-    dialect_name = "postgresql"
+    conn_name_attr, default_conn_name, dialect_name = "bench_conn_id", "bench", "default"
     def get_conn(self): return psycopg.connect(sys.argv[1])
 
 class Operator(S3ToSqlOperator):
@@ -194,7 +194,8 @@ def peer(dsn: str, s3: str, folder: Path) -> float:
     keys = {"aws_access_key_id": "a", "aws_secret_access_key": "b"}
     boto3.client("s3", endpoint_url=s3, region_name="us-east-1", **keys).upload_file(str(file), "bench", "orders.csv")
     environment = os.environ | {
-        "AIRFLOW_CONN_AWS_DEFAULT": "aws://", "AIRFLOW_HOME": str(folder / "airflow"), "AWS_DEFAULT_REGION": "us-east-1",
+        "AIRFLOW_CONN_AWS_DEFAULT": "aws://",
+        "AIRFLOW_CONN_BENCH": dsn, "AIRFLOW_HOME": str(folder / "airflow"), "AWS_DEFAULT_REGION": "us-east-1",
     }  # fmt: skip
     began = time.perf_counter()
     subprocess.run([sys.executable, "-c", PEER, dsn, ",".join(names)], env=environment, check=True, stdout=sys.stderr)
