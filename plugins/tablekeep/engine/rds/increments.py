@@ -44,7 +44,7 @@ from tablekeep.engine.rds.export import (
     rows_of,
     sampled_layout,
 )
-from tablekeep.engine.rds.position import Position, interval, next_position
+from tablekeep.engine.rds.position import Position, followed, interval, next_position
 from tablekeep.engine.rds.schema import SourceColumn, SqlTable, choose_key
 from tablekeep.engine.rds.source import PAGE_ROWS, Interval, Rows, Snapshot
 
@@ -89,6 +89,7 @@ def export_changes(
             follows = current_chain(ready, snapshot.table, what)
             key = follows.full.key
             choose_key(snapshot.table, [name for name, _ in key])  # still one
+            followed(asked.follow, snapshot)
             before = _read_until(follows, what)
             if before.column != asked.follow.column:
                 raise NoChainError(
