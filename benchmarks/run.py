@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-PARTS = ("export.py", "native.py", "incremental.py", "restore.py", "copies.py", "parse.py")
+PARTS = ("export.py", "native.py", "incremental.py", "restore.py", "copies.py", "sql.py", "parse.py")
 
 
 def main() -> None:
