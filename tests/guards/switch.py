@@ -17,7 +17,7 @@ from typing import Any
 class Guard:
     """A check that keeps harm away, how it is switched off, and the test that misses it.
 
-    :ivar name: what it keeps from happening, in words. :ivar where: `restore.table:_check_hash`, below `tablekeep.engine`.
+    :ivar name: what it keeps from happening, in words. :ivar where: `leases:Lease.fence`, below `tablekeep.engine`.
     :ivar text: of its source, once in that function; `off`: what stands there instead.
     :ivar test: `engine/restore/test_plan.py::test_…`, below `tests`; `case`: a word that only one of its parametrized cases has.
     :ivar error: name of the error with which the test fails, when it is another guard that stops it; else it is an assertion.

@@ -78,7 +78,7 @@ def fixture(name: str, module: Any, request: pytest.FixtureRequest, stack: ExitS
 
 
 def test_a_text_that_is_not_there_is_told() -> None:
-    guard = Guard("x", "restore.table:_check_hash", "no such text", "", "")
+    guard = Guard("x", "leases:Lease.fence", "no such text", "", "")
     with pytest.raises(AssertionError, match=r"0 times: change tests/guards/table\.py"), switched_off(guard):
         pass
     function, file = find("leases:Lease.fence")
