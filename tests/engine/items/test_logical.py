@@ -76,7 +76,9 @@ def test_every_text_comes_back_exactly_by_either_path(many: list[dict[str, Any]]
     fast, slow = Encoder(LAYOUT, ["pk"]), Encoder(LAYOUT, ["pk"])
     encoded, other = fast.encode(given_items), slow._one_by_one(given_items)
     # as text, for NaN is not equal to itself, and -0.0 is to 0.0
-    assert repr(everything(fast, [encoded])) == repr(everything(slow, [other]))
+    one, two = everything(fast, [encoded]), everything(slow, [other])
+    assert repr(one.pop("batches")) == repr(two.pop("batches"))
+    assert one == two
     assert decode(encoded.batch, LAYOUT) == decode_by_row(encoded.batch, LAYOUT) == expected
     assert through_parquet(encoded.batch) == expected
     assert layout_of_schema(encoded.batch.schema, 1) == LAYOUT
