@@ -16,6 +16,7 @@ from tablekeep.engine.backups.records import read_records
 from tablekeep.engine.backups.s3 import S3Store
 from tablekeep.engine.clients import SessionClients
 from tablekeep.engine.config.kinds.dynamodb import DynamoDBPipeline
+from tablekeep.engine.drills.report import rto_text
 from tablekeep.engine.names import parse_s3
 
 
@@ -35,7 +36,7 @@ class TableResult:
     backup: str = ""
     content_hash: str = ""
     rows: dict[str, int] = field(default_factory=dict)
-    rto_seconds: float = 0.0
+    rto_seconds: float | None = None
     rpo_seconds: float = 0.0
     drill: bool = False
     problems: list[str] = field(default_factory=list)
@@ -136,7 +137,7 @@ def cells(table: TableResult) -> list[str]:
     rows = [f"{count:,} rows" if count >= 0 else "MISSING" for count in table.rows.values()]
     return [
         table.pipeline, f"{table.items:,}", size_text(table.bytes), f"{table.seconds:.1f} s", *[*rows, "–", "–"][:2],
-        "proved" if table.drill else "NOT PROVED", f"{table.rto_seconds:.1f} s", f"{table.rpo_seconds:.0f} s",
+        "proved" if table.drill else "NOT PROVED", rto_text(table.rto_seconds), f"{table.rpo_seconds:.0f} s",
     ]  # fmt: skip
 
 
@@ -175,7 +176,7 @@ def _card(table: TableResult) -> str:
 <div><dt>backup</dt><dd>{table.seconds:.1f} <small>s</small></dd></div>
 <div><dt>stored</dt><dd>{size_text(table.bytes)} <small>of {size_text(table.raw_bytes)}</small></dd></div>
 {copies}
-<div><dt>RTO</dt><dd>{table.rto_seconds:.1f} <small>s</small></dd></div>
+<div><dt>RTO</dt><dd>{rto_text(table.rto_seconds)}</dd></div>
 <div><dt>RPO</dt><dd>{table.rpo_seconds:.0f} <small>s</small></dd></div>
 </dl>
 {problems}<p class="where"><b>backup</b> {escape(table.backup or "none")}<br><b>content hash</b> {escape(table.content_hash or "none")}</p>

@@ -90,6 +90,12 @@ def test_what_did_not_pass_is_told_by_exit_code_and_words(shop: Any, rds: Callab
     late = rds("drill", "shop", "--rpo", "1s", words=True, code=1)
     assert "FAILED" in late
     assert "nothing is left" in late
+    assert " s until all was readable (find " in late
+    rds("snapshot", "shop", "--unread")
+    unproved = rds("drill", "shop", words=True, code=1)
+    assert "RTO       not reached (find " in unproved
+    assert "until all was readable" not in unproved
+    assert rds("drill", "shop", code=1)["rto_seconds"] is None
     assert rds("restore", "shop", "--to", "again", "--no-proof", code=3)["compared"] is False
     for arguments, why in (
         (("restore", "shop", "--to", "prod-shop"), "refuses names like prod-*"), (("plan", "nothing", "--to", "x"), "has no such pipeline"),

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from airflow.providers.standard.operators.hitl import ApprovalOperator
+from airflow.sdk.observability.stats import Stats
 
 from local_aws.server import switch
 from tablekeep.engine.backups.records import Kind, read_records
@@ -110,6 +111,8 @@ def test_a_drill_that_finds_damage_is_red_and_tells_it(
     )
     found = dags()
     found["snapshot__shop"].test()
+    measured: list[str] = []
+    monkeypatch.setattr(Stats, "gauge", lambda name, value, **more: measured.append(name))
     from tablekeep.engine.drills import instances as drill_module
 
     real = drill_module.read_first
@@ -125,6 +128,9 @@ def test_a_drill_that_finds_damage_is_red_and_tells_it(
     assert subject == "Drill of shop FAILED"
     assert "999 rows instead of 1,000" in text
     assert names(shop) == {"shop"}
+    assert set(measured) == {"tablekeep.drill.passed", "tablekeep.drill.rpo_seconds"}, (
+        "no time to restore: nothing was proved"
+    )
 
 
 def test_what_a_dead_drill_left_is_swept_by_its_own_run_and_by_time(

@@ -18,7 +18,7 @@ from tablekeep.engine.drills.checks import Check
 from tablekeep.engine.drills.choice import CHOICES
 from tablekeep.engine.drills.drill import run_drill
 from tablekeep.engine.drills.page import seconds_text
-from tablekeep.engine.drills.report import Objectives
+from tablekeep.engine.drills.report import Objectives, rto_text
 from tablekeep.engine.drills.request import DrillRequest
 from tablekeep.engine.errors import BadInputError
 from tablekeep.engine.restore.request import PATHS
@@ -150,9 +150,9 @@ def tell(outcome: Outcome) -> None:
             if document["proved"]
             else "NO",
         ),
-        ("RTO", f"{document['rto_seconds']:.1f} s ({phases})"),
+        ("RTO", f"{rto_text(document['rto_seconds'])} ({phases})"),
         *(
-            [("predicted", f"{document['predicted_seconds']:.1f} s for today's {document['today_items']:,} items")]
+            [("predicted", f"{rto_text(document['predicted_seconds'])} for today's {document['today_items']:,} items")]
             if document["selection"]
             else []
         ),

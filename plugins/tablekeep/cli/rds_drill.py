@@ -11,7 +11,7 @@ from tablekeep.engine.drills.choice import CHOICES
 from tablekeep.engine.drills.instance_choice import TAKES
 from tablekeep.engine.drills.instances import InstanceCheck, InstanceDrillRequest, run_instance_drill
 from tablekeep.engine.drills.page import seconds_text
-from tablekeep.engine.drills.report import Objectives
+from tablekeep.engine.drills.report import Objectives, rto_text
 from tablekeep.engine.errors import BadInputError
 
 HELP = (
@@ -90,7 +90,10 @@ def tell(outcome: Outcome) -> None:
         ("", document["snapshot"] or "by point-in-time recovery"),
         ("proved", proof),
         ("read", f"{document['items']:,} rows"),
-        ("RTO", f"{document['rto_seconds']:.1f} s until all was readable ({phases})"),
+        (
+            "RTO",
+            f"{rto_text(document['rto_seconds'])}{' until all was readable' if document['proved'] else ''} ({phases})",
+        ),
         ("RPO", f"{seconds_text(document['rpo_seconds'])} at the drill's start"),
         ("cost", "not known" if document["usd"] is None else f"about {document['usd']:,.2f} dollars"),
         ("teardown", "nothing is left" if document["torn_down"] else f"{document['scratch']} MAY BE LEFT"),

@@ -32,13 +32,14 @@ class DrillOperator(TablekeepOperator):
 
         :raises IntegrityError: when nothing was proved. :raises PermanentError: when something else did not pass.
         """
+        from tablekeep.engine.drills.report import rto_text
         from tablekeep.engine.errors import IntegrityError, PermanentError
 
         context["ti"].xcom_push(DrillReportLink.XCOM, console_link(report.page, region))
         self._measure(report, tags)
         self.log.info(
-            "proved: %s, RTO %.1f s, RPO %.0f s, torn down: %s, report: %s", report.proved, report.rto_seconds, report.rpo_seconds,
-            report.torn_down, report.page,
+            "proved: %s, RTO %s, RPO %.0f s, torn down: %s, report: %s", report.proved, rto_text(report.rto_seconds),
+            report.rpo_seconds, report.torn_down, report.page,
         )  # fmt: skip
         if not report.passed:
             what, why = f"drilling {drilled}", "; ".join(report.problems)
@@ -49,10 +50,11 @@ class DrillOperator(TablekeepOperator):
         return report.as_dict()
 
     def _measure(self, report: Any, tags: dict[str, str]) -> None:
-        """Metrics of Airflow (StatsD, OpenTelemetry): seconds, and 1 for passed."""
+        """Metrics of Airflow (StatsD, OpenTelemetry): seconds, and 1 for passed. No RTO of a drill that proved nothing."""
         from airflow.sdk.observability.stats import Stats
 
-        Stats.gauge("tablekeep.drill.rto_seconds", report.rto_seconds, tags=tags)
+        if report.rto_seconds is not None:
+            Stats.gauge("tablekeep.drill.rto_seconds", report.rto_seconds, tags=tags)
         Stats.gauge("tablekeep.drill.rpo_seconds", report.rpo_seconds, tags=tags)
         Stats.gauge("tablekeep.drill.passed", int(report.passed), tags=tags)
 

@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
-from tablekeep.engine.backups.records import broken_links, read_records
+from tablekeep.engine.backups.records import broken_links, read_records, write_record
 from tablekeep.engine.backups.sets import open_backup
 from tablekeep.engine.clock import SystemClock
 from tablekeep.engine.drills.checks import Check
 from tablekeep.engine.drills.drill import run_drill
 from tablekeep.engine.drills.marks import DRILL_TAG, PREFIX, UNTIL_TAG, scratch_tags
-from tablekeep.engine.drills.report import DrillReport, Objectives
+from tablekeep.engine.drills.report import DrillReport, Objectives, history
 from tablekeep.engine.drills.request import DrillRequest
 from tablekeep.engine.drills.scratch import scratch_name, sweep, tear_down
 from tablekeep.engine.drills.table_page import drill_page
@@ -79,8 +79,35 @@ def test_a_drill_of_a_damaged_backup_fails_and_leaves_nothing(aws: Any) -> None:
     assert not report.passed
     assert not report.proved
     assert any("damaged" in one for one in report.problems)
-    assert "not measured, within" not in page_of(report)
+    assert (report.rto_seconds, report.predicted_seconds) == (None, None), "nothing was proved: there is no such time"
+    assert report.phases.keys() == {"find", "verify"}, "where the time went is told all the same"
+    page = page_of(report)
+    assert "<th>Time to restore (RTO)</th><td><strong>not reached</strong></td>" in page
+    assert "No drill has proved anything yet." in page
     assert tables(aws) == ["orders"]
+
+
+def test_a_drill_that_proved_nothing_has_no_time_in_the_history(aws: Any) -> None:
+    opened = open_backup(clients(), export("orders").backup)
+    key = opened.manifest.location.key(opened.manifest.parts[0].name)
+    whole = opened.store.get(key)
+    first = drill("first")
+    opened.store.put(key, b"?")
+    failed = drill("second", objectives=Objectives(rto_seconds=0.001))
+    assert [one.split()[0] for one in failed.problems if "missed" in one] == []
+    opened.store.put(key, whole)
+    last = drill("third")
+    shelf = opened.manifest.location.shelf
+    assert [one["rto_seconds"] for one in history(opened.store, shelf)] == [first.rto_seconds, None, last.rto_seconds]
+    picture = page_of(last)
+    assert (picture.count("<circle"), picture.count("<path")) == (2, 1)
+    assert ": not reached, 0 items</title>" in picture
+    (line,) = re.findall(r'<polyline points="([^"]*)"', picture)
+    assert len(line.split()) == 2, "no line goes to it"
+    write_record(
+        opened.store, shelf, "drill", failed.as_dict() | {"rto_seconds": 7.0}, backup_id=None, actor="t", run="t", clock=SystemClock()
+    )  # fmt: skip
+    assert history(opened.store, shelf)[-1]["rto_seconds"] is None, "as an older version has written it"
 
 
 def test_a_drill_removes_nothing_that_another_run_made(aws: Any) -> None:
@@ -117,6 +144,7 @@ def test_a_changed_item_is_named_by_key_hash_and_attribute(aws: Any, monkeypatch
     assert report.problems[0].startswith("comparing the scratch table with the backup: 1 different; ")
     assert report.items == 40
     assert {"load", "proof"} <= report.phases.keys(), "where the time went is told though it failed"
+    assert report.rto_seconds is None
     (one,) = report.differing
     assert one["state"] == "different"
     assert {"price": "N", "tags": "SS"}.items() <= {place["path"]: place["left"] for place in one["attributes"]}.items()

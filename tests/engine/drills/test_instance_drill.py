@@ -119,7 +119,11 @@ def test_damage_fails_the_drill_for_its_reason(
     assert not report.passed
     assert not report.proved
     assert [one[: len(why)] for one in report.problems] == [why]
-    assert "could NOT be proved restorable" in page_of(report)
+    assert report.rto_seconds is None
+    assert list(report.phases) == ["find", "restore", "settings", "connect", "scan", "checks"]
+    page = page_of(report)
+    assert "could NOT be proved restorable" in page
+    assert "<th>Time to restore (RTO)</th><td><strong>not reached</strong></td>" in page
     assert names(shop) == ["shop"]
 
 
@@ -222,6 +226,7 @@ def test_a_restore_that_ends_badly_fails_the_drill_and_is_torn_down(local_aws_se
     switch(local_aws_server.endpoint, "rds", {"fail": "restore"})
     report = drill()
     assert "incompatible-restore" in report.problems[0]
+    assert (report.rto_seconds, list(report.phases)) == (None, ["find"])
     assert names(shop) == ["shop"]
     switch(local_aws_server.endpoint, "rds", {"fail": "", "polls": 40})
     slow = drill("slow", time_limit=timedelta(milliseconds=300))

@@ -61,7 +61,7 @@ CASES = {
     "first": (report(), []),
     "failed": (
         report(
-            passed=False, proved=False, content_hash="", rto_seconds=1012.0, problems=["RTO missed: 1,012 s", "x" * 300],
+            passed=False, proved=False, content_hash="", rto_seconds=None, predicted_seconds=None, problems=["the backup is damaged", "x" * 300],
             differing=[
                 {"key": "ab" * 32, "state": "different", "attributes": [
                     {"path": "price", "left": "N", "right": "S"}, {"path": "a-very-long-attribute-name" * 5, "left": None, "right": "M"}
@@ -72,7 +72,7 @@ CASES = {
         ),
         before(29),
     ),
-    "nothing restored": (report(passed=False, proved=False, phases={}, rto_seconds=0.0, problems=["the backup is damaged"]), before(2)),
+    "nothing restored": (report(passed=False, proved=False, phases={}, rto_seconds=None, problems=["the backup is damaged"]), before(2)),
     "no objective": (report(objectives={"rto_seconds": None, "rpo_seconds": None}), before(3, objective=None)),
     "far objective": (report(objectives={"rto_seconds": 86400.0, "rpo_seconds": None}), before(3, objective=86400.0)),
     "near objective": (report(rto_seconds=899.0), before(3)),

@@ -106,6 +106,7 @@ def test_a_wrong_restore_is_told_as_failed(local_aws: Any, clock: StandingClock,
     checks = [Check("none", python="tests.engine.drills.test_drill:no_orders")] if how == "check" else []
     report = validate(clock, job, checks=checks)
     assert not report.passed
+    assert (report.rto_seconds is None) == (how in ("changed", "gone"))
     status, message = told(local_aws, job)
     assert status == "FAILED"
     assert why in message

@@ -165,9 +165,10 @@ class _Drill:
                 raise
             _take(report, unproved)
             raise IntegrityError("comparing the scratch table with the backup", error.why) from None
-        finally:
-            report.rto_seconds = round(found + clock.monotonic() - began, 3)
         _take(report, restored)
+        if report.proved:
+            report.rto_seconds = round(found + clock.monotonic() - began, 3)
+            report.predicted_seconds = predicted(report.phases, report.items, report.today_items)
         if restored.unverified:
             report.problems.append(f"UNVERIFIED: {restored.unverified}")
         if self._request.checks:
@@ -190,5 +191,4 @@ def _take(report: DrillReport, restored: RestoreReport) -> None:
     report.items, report.content_hash, report.proved = restored.items, restored.content_hash, restored.proved
     for name, seconds in restored.phases.items():
         report.phases[name] = round(report.phases.get(name, 0.0) + seconds, 3)
-    report.predicted_seconds = predicted(report.phases, report.items, report.today_items)
     report.settings, report.differing = restored.settings, restored.differing

@@ -52,7 +52,7 @@ def _headline(report: InstanceDrillReport) -> str:
         came = f"{report.equal:,} of {report.tables:,} tables came back exactly"
         came += f", and {report.bounded:,} that changed meanwhile lie within their bounds" if report.bounded else ""
     if report.passed:
-        return f"{state} was restored and readable in {seconds_text(report.rto_seconds)}; {came}."
+        return f"{state} was restored and readable in {seconds_text(report.rto_seconds or 0.0)}; {came}."
     return f"{state} is restorable: {came}. But the drill did not pass."
 
 

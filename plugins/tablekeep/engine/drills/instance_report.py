@@ -21,7 +21,8 @@ class InstanceDrillReport:
     :ivar tables, items, bytes: tables, rows, and bytes on disk that were read. :ivar equal, bounded: tables that came back exactly; that
         changed while the snapshot was made. :ivar told: verdicts of those that are not simply equal. :ivar marker: whether the row that
         was left before the snapshot is there; None where none was left.
-    :ivar phases: seconds by phase. :ivar slowest: the tables whose first read took longest.
+    :ivar rto_seconds: until every table had been read once; None when nothing was proved.
+    :ivar phases: seconds by phase, of those that ended. :ivar slowest: the tables whose first read took longest.
     :ivar settings: facts that differ, see `SettingDifference`; those that are `told` a drill leaves out on purpose.
     :ivar not_restored: what a restore would lack, with the command for each. :ivar checks: the team's own.
     :ivar usd: what the scratch instance has cost, None where a price is missing. :ivar page: the HTML page, an S3 URI.
@@ -48,7 +49,7 @@ class InstanceDrillReport:
     bounded: int = 0
     told: list[dict[str, Any]] = field(default_factory=list)
     marker: bool | None = None
-    rto_seconds: float = 0.0
+    rto_seconds: float | None = None
     rpo_seconds: float = 0.0
     objectives: dict[str, float | None] = field(default_factory=dict)
     phases: dict[str, float] = field(default_factory=dict)

@@ -320,7 +320,8 @@ class _Drill:
                 moment = parse_utc(marks[phase])
                 report.phases[phase] = round((moment - last).total_seconds(), 3)
                 last = moment
-        report.rto_seconds = round(sum(one for name, one in report.phases.items() if name != "checks"), 3)
+        if report.proved:
+            report.rto_seconds = round(sum(one for name, one in report.phases.items() if name != "checks"), 3)
         report.rpo_seconds = round((parse_utc(report.started) - parse_utc(report.at)).total_seconds(), 3)
         hourly = self._known.get("usd_hour")
         if hourly is not None:

@@ -70,10 +70,10 @@ def time_text(utc: str) -> str:
     return f"{utc[:10]} {utc[11:19]} UTC" if utc[10:11] == "T" else utc
 
 
-def measured(seconds: float, limit: float | None) -> str:
-    """A duration beside its objective, as HTML."""
-    if not seconds:
-        return "not measured"
+def measured(seconds: float | None, limit: float | None) -> str:
+    """A duration beside its objective, as HTML. :param seconds: None for one that did not come to its end."""
+    if seconds is None:
+        return "<strong>not reached</strong>"
     text = seconds_text(seconds)
     if limit is None:
         return f"{text} (no objective)"
@@ -106,10 +106,14 @@ def _legend(view: PageView) -> list[str]:
 
 
 def history_picture(drills: list[dict[str, Any]]) -> str:
-    """Time to restore, drill by drill, against the objective; a drill that did not pass is a cross."""
+    """Time to restore, drill by drill, against the objective; a drill that did not pass is a cross, at the bottom when it proved nothing:
+    such a one has no time."""
     limits = [one["objective"] for one in drills if one["objective"]]
     objective = drills[-1]["objective"]
-    longest = max(one["rto_seconds"] for one in drills)
+    reached = [one["rto_seconds"] for one in drills if one["rto_seconds"] is not None]
+    if not reached:
+        return "<p>No drill has proved anything yet.</p>"
+    longest = max(reached)
     # an objective far above all that was measured would press the curve flat; its line is told in words then
     shown = bool(limits) and objective is not None and objective <= longest * 4
     top = max(longest, objective if shown and objective else 0) * 1.15 or 1.0
@@ -117,10 +121,12 @@ def history_picture(drills: list[dict[str, Any]]) -> str:
     step = (WIDTH - left - 20) / max(1, len(drills) - 1)
     middle = (left + WIDTH) / 2
     points = [
-        (left + number * step if len(drills) > 1 else middle, bottom - one["rto_seconds"] / top * (bottom - 14))
+        (left + number * step if len(drills) > 1 else middle, bottom - (one["rto_seconds"] or 0) / top * (bottom - 14))
         for number, one in enumerate(drills)
     ]
-    line = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
+    line = " ".join(
+        f"{x:.1f},{y:.1f}" for (x, y), one in zip(points, drills, strict=True) if one["rto_seconds"] is not None
+    )
     pieces = [
         f'<line x1="{left}" y1="{bottom}" x2="{WIDTH}" y2="{bottom}" stroke="#9aa5b1"/>',
         f'<text x="{left - 8}" y="{bottom + 4}" text-anchor="end">0</text>',
@@ -136,7 +142,8 @@ def history_picture(drills: list[dict[str, Any]]) -> str:
             f'<text x="{left + 12}" y="{y - 5:.1f}" fill="#b03a2e">objective {seconds_text(objective)}</text>'
         )
     for (x, y), one in zip(points, drills, strict=True):
-        title = f"<title>{escaped(one['at'][:16])}: {seconds_text(one['rto_seconds'])}, {one['items']:,} {one.get('unit', 'items')}</title>"
+        took = "not reached" if one["rto_seconds"] is None else seconds_text(one["rto_seconds"])
+        title = f"<title>{escaped(one['at'][:16])}: {took}, {one['items']:,} {one.get('unit', 'items')}</title>"
         if one["passed"]:
             pieces.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="4" fill="#2f6f4f">{title}</circle>')
         else:

@@ -37,7 +37,8 @@ class DrillReport:
     :ivar proved: the scratch table had exactly the backup's content. :ivar passed: proved, within the objectives, settings and
         checks as they should be, and nothing left behind. :ivar problems: why it did not pass. :ivar phases: seconds by phase.
     :ivar items: restored; `all_items`: of the backup; `today_items`: of the newest.
-    :ivar predicted_seconds: of a whole restore at today's size.
+    :ivar rto_seconds: from finding the backup to its proof; None when nothing was proved.
+    :ivar predicted_seconds: of a whole restore at today's size; None, too, when nothing was proved.
     :ivar settings: facts that differ, see `SettingDifference`; those that are `told` a drill leaves out on purpose.
     :ivar differing: items that differ, up to 100: the key's hash, the state, and which attributes. :ivar checks: the team's own.
     :ivar swept: scratch tables of dead drills that were removed at the beginning; `left_alone`: tables that are named like one, and why
@@ -58,9 +59,9 @@ class DrillReport:
     as_of: str = ""
     content_hash: str = ""
     proved: bool = False
-    rto_seconds: float = 0.0
+    rto_seconds: float | None = None
     rpo_seconds: float = 0.0
-    predicted_seconds: float = 0.0
+    predicted_seconds: float | None = None
     objectives: dict[str, float | None] = field(default_factory=dict)
     phases: dict[str, float] = field(default_factory=dict)
     settings: list[dict[str, Any]] = field(default_factory=list)
@@ -101,15 +102,18 @@ def judge(report: DrillReport, objectives: Objectives) -> None:
     report.passed = report.proved and report.torn_down and not report.problems
 
 
-def missed(objectives: Objectives, rto_seconds: float, how: str, rpo_seconds: float) -> list[str]:
-    """Objectives that were missed, in words. :param how: the time to restore was `measured` or predicted."""
+def missed(objectives: Objectives, rto_seconds: float | None, how: str, rpo_seconds: float) -> list[str]:
+    """Objectives that were missed, in words.
+
+    :param rto_seconds: None when nothing was proved, which is a problem by itself. :param how: it was `measured` or predicted.
+    """
     return [
         f"{name} missed: {_seconds(actual)} {words}, the objective is {_seconds(limit)}"
         for name, limit, actual, words in (
             ("RTO", objectives.rto_seconds, rto_seconds, how),
             ("RPO", objectives.rpo_seconds, rpo_seconds, "at the drill's start"),
         )
-        if limit is not None and actual > limit
+        if limit is not None and actual is not None and actual > limit
     ]
 
 
@@ -121,13 +125,21 @@ def broken(settings: Sequence[Mapping[str, Any]], checks: Sequence[Mapping[str, 
     ] + [f"check {one['name']} failed: {one['why']}" for one in checks if not one["passed"]]  # fmt: skip
 
 
+def rto_text(seconds: float | None) -> str:
+    """`512.3 s`, or that it was not reached."""
+    return "not reached" if seconds is None else f"{seconds:.1f} s"
+
+
 def predicted(phases: dict[str, float], items: int, all_items: int) -> float:
     """Seconds that a restore of all items takes, from the phases of one of `items`."""
     return round(predict({name: phases[name] for name in PHASES if name in phases}, items, all_items), 3)
 
 
 def history(store: Store, shelf: Shelf, most: int = 30) -> list[dict[str, Any]]:
-    """The last drills, oldest first: `at`, `passed`, `proved`, `rto_seconds`, `rpo_seconds`, `items`, `objective`, `sample`."""
+    """The last drills, oldest first: `at`, `passed`, `proved`, `rto_seconds`, `rpo_seconds`, `items`, `objective`, `sample`.
+
+    `rto_seconds` is None of one that proved nothing, whatever an older version has written down.
+    """
     return _brief(read_records(store, shelf, "drill"))[-most:]
 
 
@@ -137,9 +149,10 @@ def _brief(records: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
         result = record["result"]
         found.append(
             {
-                "at": record["at"], "passed": result["passed"], "proved": result["proved"], "rto_seconds": result["rto_seconds"],
-                "rpo_seconds": result["rpo_seconds"], "items": result["items"], "sample": bool(result.get("selection")),
-                "objective": result["objectives"].get("rto_seconds"), "unit": result.get("unit", "items"),
+                "at": record["at"], "passed": result["passed"], "proved": result["proved"],
+                "rto_seconds": result["rto_seconds"] if result["proved"] else None, "rpo_seconds": result["rpo_seconds"],
+                "items": result["items"], "sample": bool(result.get("selection")), "objective": result["objectives"].get("rto_seconds"),
+                "unit": result.get("unit", "items"),
             }
         )  # fmt: skip
     return found

@@ -121,8 +121,9 @@ def validate_restore(
     message = "; ".join(wrong) or (
         f"{report.items:,} items are equal to the backup set {manifest.backup_id}, content hash {report.content_hash}"
     )
-    report.rto_seconds = round(sum(report.phases.values()), 3)
-    report.predicted_seconds = predicted(report.phases, report.items, report.today_items)
+    if report.proved:
+        report.rto_seconds = round(sum(report.phases.values()), 3)
+        report.predicted_seconds = predicted(report.phases, report.items, report.today_items)
     _post(report, vaults, job, status, f"tablekeep: {message}"[:MESSAGE], progress)
     judge(report, request.objectives)
     report.seconds = round(clock.monotonic() - began, 3)

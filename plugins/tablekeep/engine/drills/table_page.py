@@ -47,7 +47,8 @@ def _headline(report: DrillReport) -> str:
         return "The backup could NOT be proved restorable. Look into it today."
     if report.passed:
         what = "A sample of the backup" if report.selection else "The backup"
-        return f"{what} was restored in {seconds_text(report.rto_seconds)}, and every one of {report.items:,} items came back exactly."
+        took = seconds_text(report.rto_seconds or 0.0)
+        return f"{what} was restored in {took}, and every one of {report.items:,} items came back exactly."
     return f"The backup is restorable: all {report.items:,} items that were restored came back exactly. But the drill did not pass."
 
 
@@ -67,7 +68,7 @@ def _facts(report: DrillReport) -> list[tuple[str, str]]:
         (
             f"At today's {report.today_items:,} items",
             measured(report.predicted_seconds, promised.get("rto_seconds"))
-            + (", reckoned from this drill" if report.predicted_seconds else ""),
+            + (", reckoned from this drill" if report.predicted_seconds is not None else ""),
         ),
         ("Data that would be lost (RPO)", measured(report.rpo_seconds, promised.get("rpo_seconds"))),
         (
