@@ -109,13 +109,13 @@ def test_what_did_not_pass_is_told_by_exit_code_and_words(shop: Any, rds: Callab
 def test_an_instance_without_a_pipeline_also_in_another_region(
     local_aws: Any, rds: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    subject = ("shop", "--records", ROOT, "--login", "conn:shop_pg")
-    made = rds("snapshot", *subject, "--marker", "public.mark")
+    subject, login = ("shop", "--records", ROOT), ("--login", "conn:shop_pg")
+    made = rds("snapshot", *subject, *login, "--marker", "public.mark")
     assert made["marker"]["table"] == "public.mark"
     rds("copy", *subject, "--to-region", AWAY)
     assert "are not there" in rds("plan", *subject, "--to", "away", "--to-region", AWAY, code=2)["why"]
     group = groups(local_aws, AWAY)
-    restored = rds("restore", *subject, "--to", "away", "--to-region", AWAY, "--security-group", group)
+    restored = rds("restore", *subject, "--to", "away", "--to-region", AWAY, "--security-group", group, *login)
     assert restored["proved"]
     assert describe(clients(AWAY).client("rds"), "away")["VpcSecurityGroups"][0]["VpcSecurityGroupId"] == group
     monkeypatch.setenv("PGPASSWORD", PASSWORD)
@@ -123,3 +123,23 @@ def test_an_instance_without_a_pipeline_also_in_another_region(
     assert drilled["passed"]
     assert "how to look into" in rds("drill", "shop", "--records", ROOT, code=2)["why"]
     assert rds("snapshot", "shop", "--records", ROOT, "--unread")["before"] == {}
+
+
+def test_only_what_looks_into_the_database_needs_its_connection(
+    shop: Any, rds: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("AIRFLOW_CONN_SHOP_PG")
+    for command_line in (("snapshot", "shop"), ("drill", "shop"), ("restore", "shop", "--to", "again")):
+        refused = rds(*command_line, code=2)
+        assert "shop_pg" in f"{refused['what']} {refused['why']} {refused['todo']}", command_line
+    assert clients().client("rds").describe_db_snapshots()["DBSnapshots"] == [], (
+        "and it is asked for before anything is made"
+    )
+    made = rds("snapshot", "shop", "--unread")["snapshot"]
+    assert [one["snapshot"] for one in rds("list", "shop")["snapshots"]] == [made]
+    assert rds("copy", "shop")["region"] == AWAY
+    plan = rds("plan", "shop", "--to", "again")
+    assert plan["snapshot"] == made
+    assert [one["why"] for one in rds("expire", "shop")["snapshots"]] == [["daily", "minimum"]] * 2
+    assert rds("restore", "shop", "--to", "again", "--no-proof", "--plan", plan["hash"], code=3)["snapshot"] == made
+    assert [one["DBInstanceIdentifier"] for one in shop.describe_db_instances()["DBInstances"]] == ["again", "shop"]

@@ -5,7 +5,15 @@ from typing import Any
 
 from tablekeep.cli.command import DONE, FAILED, Context, Outcome
 from tablekeep.cli.output import print_pairs
-from tablekeep.cli.rds_subject import add_placement, add_subject, find_subject, placement_of, polling, target_of
+from tablekeep.cli.rds_subject import (
+    add_login,
+    add_placement,
+    add_subject,
+    find_subject,
+    placement_of,
+    polling,
+    target_of,
+)
 from tablekeep.cli.times import duration
 from tablekeep.engine.drills.choice import CHOICES
 from tablekeep.engine.drills.instance_choice import TAKES
@@ -21,6 +29,7 @@ HELP = (
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     add_subject(parser)
+    add_login(parser)
     parser.add_argument("--take", choices=TAKES, help="what is drilled (default: the pipeline's, else ours)")
     parser.add_argument("--choose", choices=CHOICES, help="which of them (default: the pipeline's, else latest)")
     parser.add_argument(
@@ -46,7 +55,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, context: Context) -> Outcome:
     subject = find_subject(args, context)
-    if subject.reading is None:
+    reading = subject.reading()
+    if reading is None:
         raise BadInputError(
             f"drilling {subject.database}",
             "nobody says how to look into the restored database",
@@ -64,7 +74,7 @@ def run(args: argparse.Namespace, context: Context) -> Outcome:
         "within": within or (drill.within if drill else None), "time_limit": limit or (drill.time_limit if drill else None),
     }  # fmt: skip
     request = InstanceDrillRequest(
-        subject.database, subject.records, subject.clients.region, subject.reading, placement=placement_of(args, drill),
+        subject.database, subject.records, subject.clients.region, reading, placement=placement_of(args, drill),
         objectives=Objectives(rto.total_seconds() if rto else None, rpo.total_seconds() if rpo else None),
         checks=tuple(InstanceCheck(one.name, one.sql, one.database) for one in (drill.checks if drill else ())),
         max_usd=args.max_usd or subject.max_usd, **{name: one for name, one in given.items() if one is not None},

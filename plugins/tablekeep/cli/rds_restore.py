@@ -5,7 +5,7 @@ import argparse
 from tablekeep.cli.command import DONE, FAILED, UNVERIFIED, Context, Outcome
 from tablekeep.cli.output import print_pairs
 from tablekeep.cli.rds_plan import add_request, request_of
-from tablekeep.cli.rds_subject import find_subject, polling, target_of
+from tablekeep.cli.rds_subject import add_login, find_subject, polling, target_of
 from tablekeep.engine.prices import load_prices
 from tablekeep.engine.rds.instances.restore import restore_instance
 from tablekeep.engine.words import fact_text
@@ -15,6 +15,7 @@ HELP = "restore to a new instance or cluster, set as the source is, compare ever
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     add_request(parser)
+    add_login(parser)
     parser.add_argument("--plan", metavar="HASH", help="do only what `tablekeep rds plan` showed under this hash")
     parser.add_argument("--no-proof", action="store_true", help="do not read the tables; exit code 3")
 
@@ -25,7 +26,7 @@ def run(args: argparse.Namespace, context: Context) -> Outcome:
     report = restore_instance(
         request_of(args, subject), clients=target, clock=context.clock, progress=context.progress, prices=load_prices(),
         actor=context.actor, run=context.run, wait=polling(context, target), record_clients=subject.clients, plan_hash=args.plan,
-        reading=None if args.no_proof else subject.reading,
+        reading=None if args.no_proof else subject.reading(),
     )  # fmt: skip
     failed = report.problems or report.settings_differ
     return Outcome(FAILED if failed else DONE if report.proved else UNVERIFIED, report.as_dict())

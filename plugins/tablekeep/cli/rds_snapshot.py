@@ -4,7 +4,7 @@ import argparse
 
 from tablekeep.cli.command import DONE, Context, Outcome
 from tablekeep.cli.output import print_pairs
-from tablekeep.cli.rds_subject import add_subject, find_subject, polling
+from tablekeep.cli.rds_subject import add_login, add_subject, find_subject, polling
 from tablekeep.engine.rds.instances.snapshots import new_name, take_snapshot
 
 HELP = "make a snapshot, and record how the instance is set and what is in it"
@@ -12,6 +12,7 @@ HELP = "make a snapshot, and record how the instance is set and what is in it"
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     add_subject(parser)
+    add_login(parser)
     parser.add_argument(
         "--name",
         dest="snapshot",
@@ -27,7 +28,7 @@ def run(args: argparse.Namespace, context: Context) -> Outcome:
     subject = find_subject(args, context)
     report = take_snapshot(
         subject.database, subject.records, name=args.snapshot or new_name(subject.database, context.clock),
-        reading=None if args.unread else subject.reading, clients=subject.clients, clock=context.clock, progress=context.progress,
+        reading=None if args.unread else subject.reading(), clients=subject.clients, clock=context.clock, progress=context.progress,
         actor=context.actor, run=context.run, wait=polling(context, subject.clients),
     )  # fmt: skip
     looks = report.looks().values()

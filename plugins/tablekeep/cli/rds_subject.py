@@ -2,6 +2,7 @@
 
 import argparse
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,13 +22,17 @@ from tablekeep.engine.rds.instances.snapshots import Reading
 
 @dataclass(frozen=True)
 class Subject:
-    """:ivar clients: of the source's account and Region. :ivar reading: how to look into it; None when nobody said."""
+    """:ivar clients: of the source's account and Region.
+
+    :ivar reading: how to look into it, None when nobody said; its connection is looked for when it is called, as most commands do
+        without the database. It raises BadInputError when the connection is nowhere.
+    """
 
     database: str
     records: str
     clients: SessionClients
-    reading: Reading | None
     pipeline: RdsInstancePipeline | None
+    reading: Callable[[], Reading | None]
 
     @property
     def max_usd(self) -> float | None:
@@ -40,14 +45,6 @@ def add_subject(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--records", metavar="S3-URI", help="the root of the records: an instance without a pipeline")
     parser.add_argument(
-        "--login",
-        metavar="ADDRESS",
-        help=f"with --records, how to look into the database (its host is not used): {DATABASES}",
-    )
-    parser.add_argument(
-        "--marker", metavar="TABLE", help="with --login: schema.table in which a row is left before a snapshot"
-    )
-    parser.add_argument(
         "--pipelines",
         metavar="DIR",
         help="the folder of pipeline files (default: $TABLEKEEP_PIPELINES, include/pipelines)",
@@ -55,31 +52,47 @@ def add_subject(parser: argparse.ArgumentParser) -> None:
     add_connection_option(parser)
 
 
+def add_login(parser: argparse.ArgumentParser) -> None:
+    """For commands that look into the database."""
+    parser.add_argument(
+        "--login",
+        metavar="ADDRESS",
+        help=f"with --records, how to look into the database (its host is not used): {DATABASES}",
+    )
+    parser.add_argument(
+        "--marker", metavar="TABLE", help="with --login: schema.table in which a row is left before a snapshot"
+    )
+
+
 def find_subject(args: argparse.Namespace, context: Context) -> Subject:
-    """:raises BadInputError: when there is no such pipeline, or a connection is nowhere."""
+    """:raises BadInputError: when there is no such pipeline, or its connection to AWS is nowhere."""
+    login, marker = getattr(args, "login", None), getattr(args, "marker", None)
     if args.records:
-        return Subject(args.name, args.records, context.clients, _reading(args, context), None)
-    if args.login or args.marker:
+        return Subject(args.name, args.records, context.clients, None, lambda: _given(login, marker, args, context))
+    if login or marker:
         raise BadInputError("reading --login", "a pipeline says itself how to look into its database", "leave it out")
     folder = Path(args.pipelines) if args.pipelines else find_folder()
     pipeline = find_pipeline(load_folder(folder, only=args.name), args.name, RdsInstancePipeline)
     clients = pipeline_clients(context, args, pipeline.aws_conn_id, pipeline.region)
-    reading = None
-    if pipeline.contents:
-        look = pipeline.contents
-        secrets = context.clients if os.environ.get(PREFIX_VARIABLE) else None
-        given = postgres_conninfo(resolve_connection(look.conn_id, given=args.connection, clients=secrets))
-        reading = Reading(Login.of(given), tuple(look.databases), look.marker, tuple(look.exclude))
-    return Subject(pipeline.database, pipeline.records, clients, reading, pipeline)
+    return Subject(pipeline.database, pipeline.records, clients, pipeline, lambda: _configured(pipeline, args, context))
 
 
-def _reading(args: argparse.Namespace, context: Context) -> Reading | None:
-    if not args.login:
+def _configured(pipeline: RdsInstancePipeline, args: argparse.Namespace, context: Context) -> Reading | None:
+    if not pipeline.contents:
         return None
-    found = database_of(args.login, context, args.connection)
+    look = pipeline.contents
+    secrets = context.clients if os.environ.get(PREFIX_VARIABLE) else None
+    given = postgres_conninfo(resolve_connection(look.conn_id, given=args.connection, clients=secrets))
+    return Reading(Login.of(given), tuple(look.databases), look.marker, tuple(look.exclude))
+
+
+def _given(login: str | None, marker: str | None, args: argparse.Namespace, context: Context) -> Reading | None:
+    if not login:
+        return None
+    found = database_of(login, context, args.connection)
     if found is None or found[0] != "postgres":
         raise BadInputError("reading --login", "it is no address of PostgreSQL", "for example --login conn:shop_pg")
-    return Reading(Login.of(found[1]), marker=args.marker)
+    return Reading(Login.of(found[1]), marker=marker)
 
 
 def target_of(subject: Subject, args: argparse.Namespace, context: Context, section: Any) -> SessionClients:
