@@ -12,9 +12,10 @@ from tablekeep.engine.backups.s3 import S3Store
 from tablekeep.engine.clients import SessionClients
 from tablekeep.engine.clock import SystemClock
 from tablekeep.engine.progress import NoProgress
-from tablekeep.engine.rds.instances.contents import Login
+from tablekeep.engine.rds.instances.contents import Login, Reading
+from tablekeep.engine.rds.instances.record import SnapshotReport, shelf_of
 from tablekeep.engine.rds.instances.service import PollingWait
-from tablekeep.engine.rds.instances.snapshots import Reading, SnapshotReport, shelf_of, take_snapshot
+from tablekeep.engine.rds.instances.snapshots import take_snapshot
 from tests.servers import free_port
 from tests.tables import make_bucket
 

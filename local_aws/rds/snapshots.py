@@ -154,7 +154,10 @@ class Snapshots:
                     document["Engine"]
                 )
         named = "SourceDBSnapshotIdentifier" if self._of == "instance" else "SourceDBClusterSnapshotArn"
-        document |= {"SnapshotType": "manual", "SnapshotCreateTime": now(), named: source.arn}
+        document |= {"SnapshotType": "manual", "SnapshotCreateTime": now()}
+        document.pop(named, None)
+        if self._of == "cluster" or (source.account, source.region) != (account, region):
+            document[named] = source.arn  # of an instance's only "in the case of a cross-account or cross-Region copy"
         tags = dict(source.tags) if body.get("CopyTags") else {}
         tags |= {one["Key"]: one["Value"] for one in body.get("Tags") or []}
         snapshot = self._new(account, region, name, document, tags)

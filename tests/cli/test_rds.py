@@ -56,12 +56,13 @@ def rds(shop: Any, capsys: pytest.CaptureFixture[str]) -> Callable[..., Any]:
 def test_the_way_from_a_snapshot_to_a_drill_and_a_restore(local_aws: Any, shop: Any, rds: Callable[..., Any]) -> None:
     made = rds("snapshot", "shop")
     assert (made["tables"], made["rows"]) == (2, 1200)
+    assert rds("copy", "shop", "--as", "kept-for-audit")["snapshot"] == "kept-for-audit"
     copied = rds("copy", "shop")
     assert (copied["snapshot"], copied["region"]) == (made["snapshot"], AWAY)
     drilled = rds("drill", "shop")
     assert drilled["passed"]
     listed = rds("list", "shop", "--rpo", "1h")
-    found = {(one["region"], one["compared"], one["drilled"]) for one in listed["snapshots"]}
+    found = {(one["region"], one["compared"], one["drilled"]) for one in listed["snapshots"] if one["kind"] == "ours"}
     assert found == {("us-east-1", True, True), (AWAY, True, True)}
     plan = rds("plan", "shop", "--to", "again", "--class", "db.t4g.medium", "--without", "tags")
     assert plan["hash"]

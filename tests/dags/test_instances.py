@@ -14,7 +14,7 @@ from tablekeep.engine.backups.s3 import S3Store
 from tablekeep.engine.drills.instance_scratch import scratch_instance
 from tablekeep.engine.drills.marks import DRILL_TAG, UNTIL_TAG
 from tablekeep.engine.marks import RUN_TAG
-from tablekeep.engine.rds.instances.snapshots import shelf_of
+from tablekeep.engine.rds.instances.record import shelf_of
 from tests.rds import BUCKET, PASSWORD, ROOT, USER, clients, connect, describe, groups, make_instance
 from tests.tables import make_bucket
 

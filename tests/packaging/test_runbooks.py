@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from local_aws.datasets import create_and_load
-from tablekeep.engine.rds.instances.snapshots import Reading, take_snapshot
+from tablekeep.engine.rds.instances.contents import Reading
+from tablekeep.engine.rds.instances.snapshots import take_snapshot
 from tests.rds import PASSWORD, USER, common, login, make_instance
 from tests.tables import clients, export, make_bucket, verify
 

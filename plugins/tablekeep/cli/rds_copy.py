@@ -6,8 +6,9 @@ from tablekeep.cli.command import DONE, Context, Outcome
 from tablekeep.cli.output import print_pairs
 from tablekeep.cli.rds_subject import add_subject, find_subject, polling
 from tablekeep.engine.errors import BadInputError
+from tablekeep.engine.rds.instances.copy import copy_snapshot
+from tablekeep.engine.rds.instances.marked import list_snapshots
 from tablekeep.engine.rds.instances.service import Family, describe
-from tablekeep.engine.rds.instances.snapshots import copy_snapshot, list_snapshots
 
 HELP = "copy a snapshot to another Region, encrypted by a key of that Region"
 
@@ -20,6 +21,12 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "--key", metavar="KEY", help="KMS key of that Region (default: the pipeline's); needed when it is encrypted"
     )
     parser.add_argument("--option-group", metavar="NAME", help="of the copy (default: the pipeline's)")
+    parser.add_argument(
+        "--as",
+        dest="to_name",
+        metavar="NAME",
+        help="name of the copy (default: the snapshot's; one that does not begin with tablekeep- never expires)",
+    )
     parser.add_argument(
         "--max-usd", type=float, metavar="N", help="refuse a transfer that would cost more (default: the pipeline's)"
     )
@@ -48,6 +55,7 @@ def run(args: argparse.Namespace, context: Context) -> Outcome:
         name, family=family, to_region=region, key=args.key or (section.key if section and same else None),
         option_group=args.option_group or (section.option_group if section and same else None), clients=clients, run=context.run,
         wait=polling(context, clients), progress=context.progress, max_usd=args.max_usd or subject.max_usd,
+        to_name=args.to_name,
     )  # fmt: skip
     return Outcome(DONE, made.as_dict())
 

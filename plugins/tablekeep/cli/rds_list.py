@@ -10,8 +10,9 @@ from tablekeep.cli.times import age_text, duration
 from tablekeep.engine.backups.records import read_records
 from tablekeep.engine.backups.s3 import S3Store
 from tablekeep.engine.clock import parse_utc
+from tablekeep.engine.rds.instances.marked import list_snapshots
+from tablekeep.engine.rds.instances.record import own_records, shelf_of
 from tablekeep.engine.rds.instances.service import Family, describe
-from tablekeep.engine.rds.instances.snapshots import list_snapshots, own_records, shelf_of
 
 HELP = "list the snapshots of an instance or cluster, ours and RDS's own, with what is known of each, newest first"
 

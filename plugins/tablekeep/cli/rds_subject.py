@@ -14,10 +14,9 @@ from tablekeep.engine.config.kinds.rds_instance import Placed, RdsInstancePipeli
 from tablekeep.engine.config.load import find_folder, find_pipeline, load_folder
 from tablekeep.engine.connections import PREFIX_VARIABLE, postgres_conninfo, resolve_connection
 from tablekeep.engine.errors import BadInputError
-from tablekeep.engine.rds.instances.contents import Login
+from tablekeep.engine.rds.instances.contents import Login, Reading
 from tablekeep.engine.rds.instances.request import Placement
 from tablekeep.engine.rds.instances.service import PollingWait
-from tablekeep.engine.rds.instances.snapshots import Reading
 
 
 @dataclass(frozen=True)

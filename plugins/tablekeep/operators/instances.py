@@ -44,8 +44,7 @@ class InstanceOperator(TablekeepOperator):
     def reading(self) -> Any:
         """How to log in, and what to read; None when nothing is."""
         from tablekeep.engine.connections import postgres_conninfo
-        from tablekeep.engine.rds.instances.contents import Login
-        from tablekeep.engine.rds.instances.snapshots import Reading
+        from tablekeep.engine.rds.instances.contents import Login, Reading
 
         if self.contents is None:
             return None
@@ -146,7 +145,7 @@ class CopyInstanceSnapshotOperator(InstanceOperator):
     def execute(self, context: Mapping[str, Any], event: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """Airflow calls it at the beginning of a try, and again when what it waited for has come about."""
         from tablekeep.engine.prices import load_prices
-        from tablekeep.engine.rds.instances.snapshots import copy_snapshot
+        from tablekeep.engine.rds.instances.copy import copy_snapshot
 
         common = self.engine_arguments(context)
         made = copy_snapshot(

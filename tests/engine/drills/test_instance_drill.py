@@ -12,49 +12,14 @@ from tablekeep.engine.backups.s3 import S3Store
 from tablekeep.engine.drills import instances as drill_module
 from tablekeep.engine.drills.instance_page import instance_drill_page
 from tablekeep.engine.drills.instance_report import InstanceDrillReport
-from tablekeep.engine.drills.instance_scratch import scratch_instance
-from tablekeep.engine.drills.instances import InstanceCheck, InstanceDrillRequest, run_instance_drill
+from tablekeep.engine.drills.instances import InstanceCheck
 from tablekeep.engine.drills.report import Objectives
 from tablekeep.engine.errors import BadInputError
+from tablekeep.engine.rds.instances.record import shelf_of
 from tablekeep.engine.rds.instances.request import SKIPPABLE, Placement
 from tablekeep.engine.rds.instances.service import Awaited
-from tablekeep.engine.rds.instances.snapshots import Reading, shelf_of
-from tests.rds import (
-    BUCKET,
-    PASSWORD,
-    ROOT,
-    clients,
-    common,
-    connect,
-    login,
-)
-
-
-def drill(run: str = "drill-1", wait: Any = None, **more: Any) -> InstanceDrillReport:
-    given = common(run=run) | ({"wait": wait} if wait else {})
-    reading = Reading(login(), marker="public.tablekeep_marker")
-    return run_instance_drill(InstanceDrillRequest("shop", ROOT, "us-east-1", **({"reading": reading} | more)), **given)
-
-
-def names(client: Any) -> list[str]:
-    return [one["DBInstanceIdentifier"] for one in client.describe_db_instances()["DBInstances"]]
-
-
-def after_restore(monkeypatch: pytest.MonkeyPatch, client: Any, damage: str) -> None:
-    """Damages the scratch database when it is available, before it is read."""
-    real = drill_module.read_first
-
-    def read(record: Any, reading: Any, endpoint: Any, **more: Any) -> Any:
-        with connect(client, scratch_instance("shop", "drill-1")) as connection:
-            connection.execute(damage.encode())
-        return real(record, reading, endpoint, **more)
-
-    monkeypatch.setattr(drill_module, "read_first", read)
-
-
-def page_of(report: InstanceDrillReport) -> str:
-    bucket, key = report.page.removeprefix("s3://").split("/", 1)
-    return clients().client("s3").get_object(Bucket=bucket, Key=key)["Body"].read().decode()  # type: ignore[no-any-return]
+from tests.engine.drills.instances import Left, after_restore, drill, names, page_of
+from tests.rds import BUCKET, PASSWORD, ROOT, clients, common, connect
 
 
 def test_a_drill_proves_measures_and_leaves_nothing(shop: Any) -> None:
@@ -181,10 +146,6 @@ def test_a_setting_that_is_lost_fails_the_drill(shop: Any, monkeypatch: pytest.M
     assert report.proved
     assert report.problems == ["setting parameter group differs: default.postgres18 instead of tuned"]
     assert "DIFFERS" in page_of(report)
-
-
-class Left(BaseException):
-    """A deferred task's way out."""
 
 
 def test_a_killed_drill_leaves_nothing_behind_the_next_one(shop: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,16 +7,16 @@ import pytest
 
 from local_aws.server import switch
 from tablekeep.engine.clock import SystemClock
-from tablekeep.engine.drills import instances as drill_module
-from tablekeep.engine.drills.instance_report import InstanceDrillReport
 from tablekeep.engine.drills.instance_scratch import scratch_instance, sweep_instances, tear_down_instance
-from tablekeep.engine.drills.instances import InstanceCheck, InstanceDrillRequest, run_instance_drill
+from tablekeep.engine.drills.instances import InstanceCheck
 from tablekeep.engine.drills.marks import DRILL_TAG, PREFIX, UNTIL_TAG, scratch_tags
 from tablekeep.engine.errors import BadInputError
 from tablekeep.engine.marks import RUN_TAG
 from tablekeep.engine.rds.instances import contents as contents_module
+from tablekeep.engine.rds.instances.contents import Reading
 from tablekeep.engine.rds.instances.service import Awaited
-from tablekeep.engine.rds.instances.snapshots import Reading, take_snapshot
+from tablekeep.engine.rds.instances.snapshots import take_snapshot
+from tests.engine.drills.instances import Left, drill, names, page_of
 from tests.rds import (
     BUCKET,
     PASSWORD,
@@ -39,37 +39,6 @@ def shop(local_aws: Any) -> Any:
     """An instance of this test's own."""
     make_bucket(local_aws, BUCKET)
     return make_instance(local_aws, MultiAZ=True, DeletionProtection=True)
-
-
-def drill(run: str = "drill-1", wait: Any = None, **more: Any) -> InstanceDrillReport:
-    given = common(run=run) | ({"wait": wait} if wait else {})
-    reading = Reading(login(), marker="public.tablekeep_marker")
-    return run_instance_drill(InstanceDrillRequest("shop", ROOT, "us-east-1", **({"reading": reading} | more)), **given)
-
-
-def names(client: Any) -> list[str]:
-    return [one["DBInstanceIdentifier"] for one in client.describe_db_instances()["DBInstances"]]
-
-
-def after_restore(monkeypatch: pytest.MonkeyPatch, client: Any, damage: str) -> None:
-    """Damages the scratch database when it is available, before it is read."""
-    real = drill_module.read_first
-
-    def read(record: Any, reading: Any, endpoint: Any, **more: Any) -> Any:
-        with connect(client, scratch_instance("shop", "drill-1")) as connection:
-            connection.execute(damage.encode())
-        return real(record, reading, endpoint, **more)
-
-    monkeypatch.setattr(drill_module, "read_first", read)
-
-
-def page_of(report: InstanceDrillReport) -> str:
-    bucket, key = report.page.removeprefix("s3://").split("/", 1)
-    return clients().client("s3").get_object(Bucket=bucket, Key=key)["Body"].read().decode()  # type: ignore[no-any-return]
-
-
-class Left(BaseException):
-    """A deferred task's way out."""
 
 
 def test_tables_that_changed_meanwhile_are_bounded_and_said_so(shop: Any) -> None:

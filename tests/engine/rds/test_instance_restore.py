@@ -8,38 +8,13 @@ from tablekeep.engine.backups.records import read_records
 from tablekeep.engine.backups.s3 import S3Store
 from tablekeep.engine.errors import BadInputError
 from tablekeep.engine.marks import RUN_TAG
-from tablekeep.engine.prices import load_prices
 from tablekeep.engine.rds.instances import restore as restore_module
 from tablekeep.engine.rds.instances.created import PLAN_TAG
-from tablekeep.engine.rds.instances.plan import InstanceRestorePlan, plan_instance_restore
-from tablekeep.engine.rds.instances.request import InstanceRestoreRequest
-from tablekeep.engine.rds.instances.restore import InstanceRestoreReport, restore_instance
+from tablekeep.engine.rds.instances.record import shelf_of
 from tablekeep.engine.rds.instances.service import Awaited
 from tablekeep.engine.rds.instances.settings import BY_FAMILY, facts, modified_names, restore_parameters
-from tablekeep.engine.rds.instances.snapshots import Reading, shelf_of
-from tests.rds import BUCKET, ROOT, clients, common, describe, login
-
-AWAY = "eu-west-1"
-
-
-def request(to: str = "shop-restored", **more: Any) -> InstanceRestoreRequest:
-    return InstanceRestoreRequest("shop", ROOT, to, "us-east-1", **more)
-
-
-def plan(asked: InstanceRestoreRequest | None = None, region: str = "us-east-1") -> InstanceRestorePlan:
-    return plan_instance_restore(
-        asked or request(), clients=clients(region), record_clients=clients(), prices=load_prices()
-    ).plan
-
-
-def restore(
-    asked: InstanceRestoreRequest | None = None, region: str = "us-east-1", **more: Any
-) -> InstanceRestoreReport:
-    reading = Reading(login(), marker="public.tablekeep_marker")
-    given: dict[str, Any] = (
-        {"reading": reading, "prices": load_prices(), "record_clients": clients()} | common(region) | more
-    )
-    return restore_instance(asked or request(), **given)
+from tests.engine.rds.instances import plan, request, restore
+from tests.rds import BUCKET, ROOT, clients, describe
 
 
 def test_every_setting_for_which_a_restore_has_a_default_is_given(shop: Any) -> None:

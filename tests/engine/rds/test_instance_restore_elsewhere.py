@@ -10,13 +10,14 @@ import pytest
 from tablekeep.engine.errors import BadInputError, PermanentError
 from tablekeep.engine.marks import RUN_TAG
 from tablekeep.engine.prices import load_prices
+from tablekeep.engine.rds.instances.copy import copy_snapshot
 from tablekeep.engine.rds.instances.costs import instance_hour
 from tablekeep.engine.rds.instances.created import Created, begin_deletion, modify
-from tablekeep.engine.rds.instances.plan import InstanceRestorePlan, plan_instance_restore
-from tablekeep.engine.rds.instances.request import InstanceRestoreRequest, Placement
-from tablekeep.engine.rds.instances.restore import InstanceRestoreReport, restore_instance
-from tablekeep.engine.rds.instances.snapshots import Reading, copy_snapshot, take_snapshot
+from tablekeep.engine.rds.instances.plan import InstanceRestorePlan
+from tablekeep.engine.rds.instances.request import Placement
+from tablekeep.engine.rds.instances.snapshots import take_snapshot
 from tablekeep.engine.rds.instances.words import plan_lines, plan_markdown
+from tests.engine.rds.instances import AWAY, plan, request, restore
 from tests.rds import (
     BUCKET,
     PASSWORD,
@@ -28,34 +29,11 @@ from tests.rds import (
     connect,
     describe,
     groups,
-    login,
     make_instance,
     make_odd_shop,
     snapshot,
 )
 from tests.tables import make_bucket
-
-AWAY = "eu-west-1"
-
-
-def request(to: str = "shop-restored", **more: Any) -> InstanceRestoreRequest:
-    return InstanceRestoreRequest("shop", ROOT, to, "us-east-1", **more)
-
-
-def plan(asked: InstanceRestoreRequest | None = None, region: str = "us-east-1") -> InstanceRestorePlan:
-    return plan_instance_restore(
-        asked or request(), clients=clients(region), record_clients=clients(), prices=load_prices()
-    ).plan
-
-
-def restore(
-    asked: InstanceRestoreRequest | None = None, region: str = "us-east-1", **more: Any
-) -> InstanceRestoreReport:
-    reading = Reading(login(), marker="public.tablekeep_marker")
-    given: dict[str, Any] = (
-        {"reading": reading, "prices": load_prices(), "record_clients": clients()} | common(region) | more
-    )
-    return restore_instance(asked or request(), **given)
 
 
 def bare(of: str = "shop") -> str:
@@ -123,6 +101,8 @@ def test_what_may_not_be_is_refused_before_anything_is_made(local_aws: Any) -> N
             plan(replace(request(), **wrong))
     with pytest.raises(BadInputError, match="has changed since the plan"):
         restore(plan_hash="0" * 64)
+    with pytest.raises(BadInputError, match="at least 16 digits"):
+        restore(plan_hash=plan().hash[:15])
     assert {one["DBInstanceIdentifier"] for one in client.describe_db_instances()["DBInstances"]} == {"shop", "other"}
 
 

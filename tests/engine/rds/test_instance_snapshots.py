@@ -10,20 +10,16 @@ from tablekeep.engine.backups.catalog import shelves
 from tablekeep.engine.backups.records import read_records
 from tablekeep.engine.backups.retention import Keep
 from tablekeep.engine.backups.s3 import S3Store
+from tablekeep.engine.clients import SessionClients
 from tablekeep.engine.clock import SystemClock, utc_text
 from tablekeep.engine.errors import BadInputError, PermanentError, TransientError
+from tablekeep.engine.rds.instances.contents import Reading
+from tablekeep.engine.rds.instances.copy import copy_snapshot
+from tablekeep.engine.rds.instances.marked import COPY_TAG, SNAPSHOT_TAG, Listed, list_snapshots
+from tablekeep.engine.rds.instances.record import shelf_of
 from tablekeep.engine.rds.instances.retention import PIN_TAG, expire_snapshots, judge_snapshots
 from tablekeep.engine.rds.instances.service import Awaited, PollingWait, settled
-from tablekeep.engine.rds.instances.snapshots import (
-    SNAPSHOT_TAG,
-    Listed,
-    Reading,
-    copy_snapshot,
-    list_snapshots,
-    new_name,
-    shelf_of,
-    take_snapshot,
-)
+from tablekeep.engine.rds.instances.snapshots import new_name, take_snapshot
 from tests.rds import BUCKET, ROOT, clients, common, connect, login, make_instance, make_snapshot, snapshot
 from tests.tables import make_bucket
 
@@ -141,16 +137,93 @@ def test_a_copy_of_an_encrypted_snapshot_is_asked_for_in_its_region_with_a_key(l
         copy_snapshot(name, key=None, **(given | {"to_region": "us-east-1"}))
     assert copy_snapshot(name, key=None, to_name="tablekeep-again", **(given | {"to_region": "us-east-1"})).encrypted
     make_snapshot(here, "tablekeep-shop-other")
-    away = local_aws.client("rds", AWAY)
-    arn = here.describe_db_snapshots(DBSnapshotIdentifier="tablekeep-shop-other")["DBSnapshots"][0]["DBSnapshotArn"]
-    away.copy_db_snapshot(
-        SourceDBSnapshotIdentifier=arn, TargetDBSnapshotIdentifier="taken", SourceRegion="us-east-1", KmsKeyId=key
-    )
-    with pytest.raises(BadInputError, match="of another source"):
-        copy_snapshot(name, key=key, to_name="taken", **given)
     switch(local_aws.endpoint, "rds", {"fail": "copy"})
     with pytest.raises(PermanentError, match="it is failed"):
         copy_snapshot("tablekeep-shop-other", key=key, **given)
+
+
+def copied(name: str, to_region: str = AWAY, using: SessionClients | None = None, **more: Any) -> Listed:
+    """A copy of an instance's snapshot that needs no key."""
+    given: dict[str, Any] = {
+        "family": "instance",
+        "key": None,
+        "option_group": None,
+        "run": "run-1",
+        "wait": common()["wait"],
+    }
+    return copy_snapshot(name, to_region=to_region, clients=using or clients(), **(given | more))
+
+
+def copy_by_hand(local_aws: Any, source: str, target: str) -> None:
+    """As others make one."""
+    local_aws.client("rds", AWAY).copy_db_snapshot(
+        SourceDBSnapshotIdentifier=source, TargetDBSnapshotIdentifier=target, SourceRegion="us-east-1"
+    )
+
+
+def test_what_is_there_under_a_copy_s_name_must_be_our_copy_of_this_source(local_aws: Any) -> None:
+    make_bucket(local_aws, BUCKET)
+    here, away = make_instance(local_aws, Engine="mysql", sql=""), clients(AWAY).client("rds")
+    for name in ("tablekeep-a", "tablekeep-b"):
+        take_snapshot("shop", ROOT, name=name, reading=None, **common())
+    arns = {one["DBSnapshotIdentifier"]: one["DBSnapshotArn"] for one in here.describe_db_snapshots()["DBSnapshots"]}
+    copy_by_hand(local_aws, arns["tablekeep-a"], "tablekeep-a")
+    with pytest.raises(BadInputError, match="there is a snapshot tablekeep-a in eu-west-1 that we did not make"):
+        copied("tablekeep-a")
+    assert away.describe_db_snapshots()["DBSnapshots"][0]["TagList"] == [], "it is left as it is"
+    away.delete_db_snapshot(DBSnapshotIdentifier="tablekeep-a")
+    made = copied("tablekeep-a")
+    tags = {one["Key"]: one["Value"] for one in away.describe_db_snapshots()["DBSnapshots"][0]["TagList"]}
+    assert tags == {SNAPSHOT_TAG: "run-1", COPY_TAG: arns["tablekeep-a"]}
+    assert copied("tablekeep-a", run="another") == made, "ours is gone on with, whichever run began it"
+    with pytest.raises(BadInputError, match=f"that is a copy of {arns['tablekeep-a']}"):
+        copied("tablekeep-b", to_name="tablekeep-a")
+    with pytest.raises(BadInputError, match="there is a snapshot tablekeep-b in us-east-1 that is no copy"):
+        copied("tablekeep-a", "us-east-1", to_name="tablekeep-b")
+    once_more = copied("tablekeep-a", "us-east-1", to_name="tablekeep-again")
+    assert once_more.source == "", "within a Region RDS does not tell the source, our mark does"
+    assert copied("tablekeep-a", "us-east-1", to_name="tablekeep-again") == once_more
+
+
+def test_a_snapshot_that_others_made_at_this_moment_is_not_taken_for_the_copy(local_aws: Any) -> None:
+    make_bucket(local_aws, BUCKET)
+    here = make_instance(local_aws, Engine="mysql", sql="")
+    take_snapshot("shop", ROOT, name="tablekeep-a", reading=None, **common())
+    arn = here.describe_db_snapshots()["DBSnapshots"][0]["DBSnapshotArn"]
+    using = SessionClients(region="us-east-1")
+    using.client("rds", AWAY).meta.events.register(
+        "before-parameter-build.rds.CopyDBSnapshot", lambda **_: copy_by_hand(local_aws, arn, "tablekeep-a")
+    )
+    with pytest.raises(BadInputError, match="that we did not make"):
+        copied("tablekeep-a", using=using)
+
+
+def test_a_copy_that_came_out_unencrypted_is_no_success(local_aws: Any) -> None:
+    make_bucket(local_aws, BUCKET)
+    make_instance(local_aws, Engine="mysql", sql="", StorageEncrypted=True)
+    take_snapshot("shop", ROOT, name="tablekeep-a", reading=None, **common())
+    key = local_aws.client("kms", AWAY).create_key()["KeyMetadata"]["Arn"]
+
+    def plain(parsed: dict[str, Any], **_: Any) -> None:
+        for one in parsed.get("DBSnapshots", []):
+            one["Encrypted"] = False
+
+    using = SessionClients(region="us-east-1")
+    using.client("rds", AWAY).meta.events.register("after-call.rds.DescribeDBSnapshots", plain)
+    with pytest.raises(PermanentError, match="the copy is not encrypted, though its source is"):
+        copied("tablekeep-a", using=using, key=key)
+
+
+def test_a_transfer_that_costs_too_much_is_not_begun(local_aws: Any) -> None:
+    make_bucket(local_aws, BUCKET)
+    make_instance(local_aws, Engine="mysql", sql="", AllocatedStorage=100)
+    take_snapshot("shop", ROOT, name="tablekeep-a", reading=None, **common())
+    with pytest.raises(
+        BadInputError, match=r"it costs at most 2\.00 dollars for the transfer.*limits\.max_usd is 1\.00"
+    ):
+        copied("tablekeep-a", max_usd=1.0)
+    assert clients(AWAY).client("rds").describe_db_snapshots()["DBSnapshots"] == []
+    assert copied("tablekeep-a", max_usd=2.0).region == AWAY
 
 
 def test_a_quota_of_copies_is_waited_for(local_aws: Any) -> None:

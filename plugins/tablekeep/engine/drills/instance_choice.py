@@ -9,8 +9,9 @@ from tablekeep.engine.clients import SessionClients
 from tablekeep.engine.clock import Clock, parse_utc, utc_text
 from tablekeep.engine.drills.choice import Choose
 from tablekeep.engine.errors import BadInputError
+from tablekeep.engine.rds.instances.marked import Listed, list_snapshots
+from tablekeep.engine.rds.instances.record import SnapshotReport
 from tablekeep.engine.rds.instances.service import Family, describe
-from tablekeep.engine.rds.instances.snapshots import Listed, SnapshotReport, list_snapshots
 from tablekeep.engine.rds.instances.source import restore_window
 
 Take = Literal["ours", "automated", "point-in-time"]

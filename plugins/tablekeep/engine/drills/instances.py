@@ -27,13 +27,13 @@ from tablekeep.engine.drills.report import Objectives
 from tablekeep.engine.errors import BadInputError, TablekeepError, TransientError
 from tablekeep.engine.prices import Prices, load_prices
 from tablekeep.engine.progress import Progress
-from tablekeep.engine.rds.instances.contents import check_engine, translated
+from tablekeep.engine.rds.instances.contents import Reading, check_engine, translated
 from tablekeep.engine.rds.instances.plan import InstanceRestorePlan, PreparedInstance, plan_instance_restore
 from tablekeep.engine.rds.instances.proof import compare_with_record, read_first
+from tablekeep.engine.rds.instances.record import own_records, shelf_of
 from tablekeep.engine.rds.instances.request import SKIPPABLE, InstanceRestoreRequest, Placement
 from tablekeep.engine.rds.instances.restore import begin, finish_creation, settle
 from tablekeep.engine.rds.instances.service import Awaited, Family, Wait
-from tablekeep.engine.rds.instances.snapshots import Reading, own_records, shelf_of
 
 CONNECT_TRIES, CONNECT_SECONDS = 40, 15.0
 """How often a first connection is tried: a name may not be known everywhere yet when RDS says `available`."""

@@ -71,6 +71,28 @@ class Login:
                 raise translated(error, what) from None
 
 
+@dataclass(frozen=True)
+class Reading:
+    """How the contents are looked at.
+
+    :ivar login: of the database; the endpoints are the instances' own. :ivar databases: to be read; the login's own when empty.
+    :ivar marker: `schema.table` in the login's database, in which a row is left before the snapshot. :ivar exclude: tables left out.
+    """
+
+    login: Login
+    databases: tuple[str, ...] = ()
+    marker: str | None = None
+    exclude: tuple[str, ...] = ()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return self.databases or (self.login.database,)
+
+    @property
+    def left_out(self) -> tuple[str, ...]:
+        return (*self.exclude, *([self.marker] if self.marker else []))
+
+
 def translated(error: psycopg.Error, what: str) -> TablekeepError:
     """The engine's error; a message that may quote a value is not told."""
     code, name = error.sqlstate or "", type(error).__name__

@@ -18,8 +18,9 @@ from tablekeep.engine.prices import Prices
 from tablekeep.engine.rds.instances.contents import ENGINES
 from tablekeep.engine.rds.instances.costs import Hourly, instance_hour, together
 from tablekeep.engine.rds.instances.created import PLAN_TAG
+from tablekeep.engine.rds.instances.record import shelf_of
 from tablekeep.engine.rds.instances.request import SCRATCH, InstanceRestoreRequest
-from tablekeep.engine.rds.instances.service import API, Family, describe, tags_of
+from tablekeep.engine.rds.instances.service import API, Family, describe, plain, tags_of
 from tablekeep.engine.rds.instances.settings import (
     Facts,
     SettingDifference,
@@ -31,7 +32,6 @@ from tablekeep.engine.rds.instances.settings import (
     restore_parameters,
     unrestored,
 )
-from tablekeep.engine.rds.instances.snapshots import plain, shelf_of
 from tablekeep.engine.rds.instances.source import Origin, find_origin
 
 VOLATILE = ("hash", "notes", "seconds", "seconds_from", "usd", "usd_hour", "usd_why", "prices_as_of")
@@ -97,6 +97,15 @@ class InstanceRestorePlan:
         """:raises TypeError: for a document of another version."""
         fields: dict[str, Any] = {name: tuple(one) if isinstance(one, list) else one for name, one in document.items()}
         return InstanceRestorePlan(**fields)
+
+    def check_hash(self, wanted: str | None) -> None:
+        """:raises BadInputError: when another plan was approved; its first 16 digits will do."""
+        if wanted is not None and not (len(wanted) >= 16 and self.hash.startswith(wanted)):
+            raise BadInputError(
+                f"restoring {self.database} to {self.to}",
+                f"what would be done has changed since the plan {wanted[:16]!r} (now {self.hash[:16]})",
+                "look at the plan again, and name it by at least 16 digits of its hash",
+            )
 
     def sealed(self) -> "InstanceRestorePlan":
         """With its hash: SHA-256 over what will be done."""

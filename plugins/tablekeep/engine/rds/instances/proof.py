@@ -6,8 +6,8 @@ from typing import Any
 
 from tablekeep.engine.clock import Clock
 from tablekeep.engine.progress import Progress
-from tablekeep.engine.rds.instances.contents import Contents, has_marker, read_contents
-from tablekeep.engine.rds.instances.snapshots import Reading, SnapshotReport
+from tablekeep.engine.rds.instances.contents import Contents, Reading, has_marker, read_contents
+from tablekeep.engine.rds.instances.record import SnapshotReport
 from tablekeep.engine.rds.instances.verdicts import Verdict, judge
 
 

@@ -14,13 +14,23 @@ from tablekeep.engine.errors import BadInputError, PermanentError
 from tablekeep.engine.marks import RUN_TAG
 from tablekeep.engine.prices import Prices
 from tablekeep.engine.progress import Progress
+from tablekeep.engine.rds.instances.contents import Reading
 from tablekeep.engine.rds.instances.created import PLAN_TAG, Created, find_created, modify, own, resource_of
 from tablekeep.engine.rds.instances.plan import NEVER_SET, InstanceRestorePlan, PreparedInstance, plan_instance_restore
 from tablekeep.engine.rds.instances.proof import Proof, compare_with_record, read_first
 from tablekeep.engine.rds.instances.request import InstanceRestoreRequest
-from tablekeep.engine.rds.instances.service import Awaited, Family, Wait, as_tags, describe, need, tags_of
+from tablekeep.engine.rds.instances.service import (
+    Awaited,
+    Family,
+    Wait,
+    as_tags,
+    describe,
+    endpoint_of,
+    need,
+    plain,
+    tags_of,
+)
 from tablekeep.engine.rds.instances.settings import differences, facts, modify_parameters
-from tablekeep.engine.rds.instances.snapshots import Reading, endpoint_of, plain
 
 EXISTS = {"DBInstanceAlreadyExists", "DBClusterAlreadyExistsFault"}
 SETTLE_TRIES, SETTLE_SECONDS = 40, 15.0
@@ -81,19 +91,14 @@ def restore_instance(
 ) -> InstanceRestoreReport:
     """Restores to a new instance or cluster. Called again with the same request it goes on with what it began.
 
-    :param plan_hash: of the plan that was shown, or its beginning: nothing else is done.
+    :param plan_hash: of the plan that was shown, or its first 16 digits: nothing else is done.
     :param reading: how to log in, to read every table once and compare it with the snapshot's record.
     :raises BadInputError: when the plan is another one by now, or may not be carried out.
     """
     prepared = plan_instance_restore(request, clients=clients, record_clients=record_clients, prices=prices)
     plan = prepared.plan
     what = f"restoring {plan.database} to {plan.to}"
-    if plan_hash and not plan.hash.startswith(plan_hash):
-        raise BadInputError(
-            what,
-            f"what would be done has changed since the plan {plan_hash[:16]} (now {plan.hash[:16]})",
-            "look at the plan again",
-        )
+    plan.check_hash(plan_hash)
     began = clock.now()
     created = begin(prepared, clients=clients, progress=progress, run=run, tags={}, what=what)
     finish_creation(prepared, created, clients=clients, progress=progress, run=run, wait=wait, tags={})

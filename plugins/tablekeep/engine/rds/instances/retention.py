@@ -10,8 +10,8 @@ import botocore.exceptions
 from tablekeep.engine.backups.retention import STALE, Keep, by_periods
 from tablekeep.engine.clients import SessionClients, error_code, translate
 from tablekeep.engine.clock import Clock, parse_utc
+from tablekeep.engine.rds.instances.marked import Listed, copied_from, is_ours, list_snapshots
 from tablekeep.engine.rds.instances.service import API, GONE, Family, Thing, describe, every, tags_of
-from tablekeep.engine.rds.instances.snapshots import Listed, copied_from, is_ours, list_snapshots
 
 PIN_TAG = "tablekeep:keep"
 """Whoever sets it on a snapshot, to whatever value, keeps it."""

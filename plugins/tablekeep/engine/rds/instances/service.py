@@ -1,13 +1,15 @@
 """RDS's calls, one piece for instances and for clusters: what is there, in which state, and waiting for another one."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from datetime import datetime
 from typing import Any, Literal, Protocol
 
 import botocore.exceptions
 
 from tablekeep.engine.clients import SessionClients, error_code, translate, translated
-from tablekeep.engine.clock import Clock
+from tablekeep.engine.clock import Clock, utc_text
 from tablekeep.engine.errors import BadInputError, PermanentError, TransientError
 from tablekeep.engine.progress import Progress
 
@@ -33,6 +35,7 @@ API: dict[str, Words] = {
     "cluster-snapshot": Words("DBClusterSnapshot", "db_cluster_snapshot", "Status", "cluster-snapshot"),
 }
 GONE = {"DBInstanceNotFound", "DBClusterNotFoundFault", "DBSnapshotNotFound", "DBClusterSnapshotNotFoundFault"}
+TAKEN = {"DBSnapshotAlreadyExists", "DBClusterSnapshotAlreadyExistsFault"}
 BROKEN = {
     "failed", "incompatible-restore", "incompatible-parameters", "incompatible-network", "incompatible-option-group", "restore-error",
     "incompatible-credentials", "inaccessible-encryption-credentials", "insufficient-capacity", "storage-full",
@@ -120,6 +123,36 @@ def tags_of(description: Description) -> dict[str, str]:
 def as_tags(tags: dict[str, str]) -> list[dict[str, str]]:
     """As a request takes them."""
     return [{"Key": key, "Value": value} for key, value in sorted(tags.items())]
+
+
+def plain(value: Any) -> Any:
+    """A description as JSON: times as text."""
+    if isinstance(value, datetime):
+        return utc_text(value)
+    if isinstance(value, Mapping):
+        return {name: plain(one) for name, one in value.items() if name != "ResponseMetadata"}
+    return [plain(one) for one in value] if isinstance(value, list | tuple) else value
+
+
+def endpoint_of(description: Description, family: Family) -> dict[str, Any]:
+    """`{"Address", "Port"}`. :raises TransientError: while there is none."""
+    if family == "instance":
+        endpoint: dict[str, Any] = description.get("Endpoint") or {}
+    else:
+        endpoint = {"Address": description.get("Endpoint"), "Port": description.get("Port")}
+    if not endpoint.get("Address"):
+        raise TransientError("finding the endpoint", "RDS names none yet", "wait until it is available")
+    return endpoint
+
+
+def translated_quota(error: botocore.exceptions.ClientError, what: str) -> Exception:
+    """Limits on snapshots pass when others are done or deleted."""
+    if error_code(error) == "SnapshotQuotaExceeded":
+        message = error.response["Error"].get("Message", "")
+        return TransientError(
+            what, f"SnapshotQuotaExceeded: {message}", "wait until other copies are done, or delete old snapshots"
+        )
+    return translate(error, what)
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,10 @@ from tablekeep.engine.clients import SessionClients, translated
 from tablekeep.engine.clock import utc_text
 from tablekeep.engine.errors import BadInputError, TransientError
 from tablekeep.engine.rds.instances.created import resource_of
+from tablekeep.engine.rds.instances.marked import is_ours
+from tablekeep.engine.rds.instances.record import SnapshotReport, own_records
 from tablekeep.engine.rds.instances.request import InstanceRestoreRequest
-from tablekeep.engine.rds.instances.service import API, Description, Family, Thing, describe, every, need
-from tablekeep.engine.rds.instances.snapshots import SnapshotReport, is_ours, own_records, plain
+from tablekeep.engine.rds.instances.service import API, Description, Family, Thing, describe, every, need, plain
 
 
 @dataclass(frozen=True)
