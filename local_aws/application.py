@@ -27,7 +27,7 @@ class Switches:
 
     #: S3: If-None-Match is ignored, as by a store that does not know conditional writes.
     s3_ignore_if_none_match: bool = False
-    #: DynamoDB: every n-th BatchWriteItem leaves the second half of its items unprocessed; 0 never.
+    #: DynamoDB: every n-th BatchWriteItem, and BatchGetItem, leaves the second half unprocessed; 0 never.
     dynamodb_unprocessed_every: int = 0
     #: DynamoDB: every n-th Scan, BatchWriteItem, PutItem, GetItem or BatchGetItem is throttled; 0 never.
     dynamodb_throttle_every: int = 0

@@ -46,7 +46,7 @@ class DynamoDb:
         patches.apply()
         self._switches = switches
         self.lock = threading.RLock()
-        self._counts = {"writes": 0, "requests": 0}
+        self._counts = {"writes": 0, "reads": 0, "requests": 0}
         self._own: dict[str, Callable[[dict[str, Any], dict[str, Any]], bytes | None]] = {
             "Scan": lambda environ, body: scan(TableRules.of(find_table(environ, body.get("TableName"))), body),
             "BatchWriteItem": self._batch_write_item,
@@ -172,10 +172,11 @@ class DynamoDb:
             keys = [rules.key(key) for key in request["Keys"]]
             refuse_duplicates(keys)
             found[name], units[name] = [], 0.0
-            for key, given in zip(keys, request["Keys"], strict=True):
+            looked = len(keys) - self._keys_left(len(keys))
+            for number, (key, given) in enumerate(zip(keys, request["Keys"], strict=True)):
                 item = rules.items.find(*key)
                 size = item.bytes if item else 0
-                if total + size > BATCH_BYTES:
+                if total + size > BATCH_BYTES or number >= looked:
                     left.setdefault(name, request | {"Keys": []})["Keys"].append(given)
                     continue
                 total += size
@@ -229,6 +230,11 @@ class DynamoDb:
                 writes.append((rules.key(content.get("Key")), None))
         refuse_duplicates([key for key, _ in writes])
         return rules, writes
+
+    def _keys_left(self, count: int) -> int:
+        self._counts["reads"] += 1
+        every = self._switches.dynamodb_unprocessed_every
+        return count // 2 if every and self._counts["reads"] % every == 0 else 0
 
     def _left_unprocessed(self, requests: dict[str, list[Any]]) -> dict[str, list[Any]]:
         self._counts["writes"] += 1

@@ -218,6 +218,7 @@ def drill_dag(pipeline: DynamoDBPipeline) -> DAG:
             rto_seconds=rto.total_seconds() if rto else None,
             rpo_seconds=rpo.total_seconds() if rpo else None,
             max_wcu=drill.max_wcu,
+            max_rcu=drill.max_rcu,
             max_usd=max_usd(pipeline),
             notify=pipeline.monitor.notify if pipeline.monitor else None,
             max_active_tis_per_dag=1,

@@ -27,6 +27,8 @@ FORGED = "engine/backups/test_forgeries.py::test_what_the_items_do_not_say_is_fo
 DAMAGED = "engine/restore/test_faults.py::test_parts_that_are_not_what_the_manifest_says_are_named_and_not_restored"
 TABLES = "engine/dynamodb/test_tables.py"
 DELETED = f"{TABLES}::test_nothing_else_is_ever_deleted"
+SAMPLES = "engine/drills/test_samples.py"
+KEYS = "engine/dynamodb/test_keys.py"
 DRILL = "engine/drills/test_drill.py"
 SWEPT = f"{DRILL}::test_the_sweeper_removes_only_what_carries_all_marks"
 KILLED = "engine/drills/test_killed.py"
@@ -136,7 +138,7 @@ SECTIONS: dict[str, list[Guard]] = {
               "engine/dynamodb/test_write.py::test_unprocessed_items_are_sent_again_until_none_is_left", error="IntegrityError"),
         Guard("a table that differs from the backup", "restore.proof:_Proof.of_table", "if actual == expected:", "if True:",
               f"{PLAN}::test_somebody_who_writes_meanwhile_is_found_and_named_by_key_hash"),
-        Guard("an item that is missing in a table in use", "restore.proof:_Proof.of_items", "if not found.absent and", "if True or",
+        Guard("an item that is missing in a table in use", "restore.proof:_Proof.of_items", "if not absent and", "if True or",
               f"{PARTS}::test_an_item_that_vanishes_before_the_proof_is_missed"),
         Guard("expiry before the proof", "restore.table:carry_out", "report.workers = workers\n",
               "one._settings(report)\n", f"{ORDER}::test_expiry_is_switched_on_after_the_proof"),
@@ -252,6 +254,18 @@ SECTIONS: dict[str, list[Guard]] = {
               "engine/backups/test_documents.py::test_records_are_chained_and_a_removed_or_edited_one_is_missed", error="IndexError"),
     ],
     "What a drill proves, and leaves behind": [
+        Guard("an item of a sample that is not there", "restore.by_key:read_back", "result.miss(key, LEFT)", "pass",
+              f"{SAMPLES}::test_an_item_of_the_sample_that_is_missing_is_found"),
+        Guard("an item of a sample that was changed", "restore.by_key:read_back", "elif there[key] != item:", "elif False:",
+              f"{SAMPLES}::test_an_item_of_the_sample_that_was_changed_is_found_with_its_attribute"),
+        Guard("a sample that is taken for everything", "drills.choice:choose_scope", "    if whole:", "    if False:",
+              f"{SAMPLES}::test_an_extra_item_is_not_found_by_a_sample_and_the_report_says_so"),
+        Guard("a sample that is not read whole where it could be", "drills.drill:_Drill.carry_out", "whole=request.path in KEPT_BY_AWS",
+              "whole=True", f"{SAMPLES}::test_a_table_that_holds_the_sample_alone_is_read_whole", "batch-write"),
+        Guard("keys that were not looked at", "dynamodb.keys:KeyReader._ask", "return WireThrottled(self._what, why), done > 0, answer.unprocessed",
+              "return None, True, []", f"{KEYS}::test_what_is_left_unprocessed_is_asked_again_until_nothing_is"),
+        Guard("an answer with more items than keys", "dynamodb.keys:KeyReader._ask", "if done < 0 or len(answer.items) > done:", "if False:",
+              f"{KEYS}::test_more_items_than_keys_are_not_believed"),
         Guard("a scratch table after a failure", "drills.drill:_Drill.carry_out", "report.torn_down = self._tear_down(report)",
               "report.torn_down = True", f"{DRILL}::test_a_drill_of_a_damaged_backup_fails_and_leaves_nothing"),
         Guard("a scratch table of a killed try", "drills.drill:_Drill.carry_out",
@@ -260,7 +274,7 @@ SECTIONS: dict[str, list[Guard]] = {
               f"{DRILL}::test_a_killed_drill_leaves_nothing_behind_the_next_one"),
         Guard("a drill that costs too much", "drills.drill:_Drill.carry_out", "self._plan(restoring, prices)", "pass",
               f"{DRILL}::test_a_drill_that_would_cost_too_much_is_not_begun"),
-        Guard("a missed objective", "drills.report:missed", "if limit is not None and actual > limit", "if False",
+        Guard("a missed objective", "drills.report:missed", "if limit is not None and actual is not None and actual > limit", "if False",
               f"{DRILL}::test_a_drill_fails_when_an_objective_is_missed"),
         Guard("a setting that differs", "drills.report:broken", 'if not one["told"]', "if False",
               f"{DRILL}::test_a_missing_index_fails_the_drill_for_that_reason"),

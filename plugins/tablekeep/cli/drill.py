@@ -1,6 +1,7 @@
 """`tablekeep drill orders`: a pipeline by name; or a table, with `--backups s3://bucket/prefix`"""
 
 import argparse
+import math
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from tablekeep.engine.drills.drill import run_drill
 from tablekeep.engine.drills.page import seconds_text
 from tablekeep.engine.drills.report import Objectives, rto_text
 from tablekeep.engine.drills.request import DrillRequest
+from tablekeep.engine.drills.table_page import HOW
 from tablekeep.engine.errors import BadInputError
 from tablekeep.engine.restore.request import PATHS
 
@@ -47,13 +49,22 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         help="write capacity units a second (default: the pipeline's, else no limit)",
     )
     parser.add_argument(
+        "--max-rcu",
+        type=float,
+        metavar="N",
+        help="read capacity units a second, for the comparison (default: the pipeline's, else no limit)",
+    )
+    parser.add_argument(
         "--choose", choices=CHOICES, help="which of the full backups (default: the pipeline's, else latest)"
     )
     parser.add_argument(
         "--within", metavar="TIME", help="random and oldest: among backups no older than this, for example 30d"
     )
     parser.add_argument(
-        "--percent", type=float, metavar="N", help="only so much of the backup, in whole parts at random"
+        "--percent",
+        type=float,
+        metavar="N",
+        help="only so much of the backup, in whole parts at random; where AWS restores the table, their items are asked for by key",
     )
     parser.add_argument(
         "--path", choices=PATHS, help="how the scratch table gets its items (default: the pipeline's, else auto)"
@@ -82,6 +93,8 @@ def run(args: argparse.Namespace, context: Context) -> Outcome:
     most = duration(args.max_duration, "--max-duration", "2h")
     if args.percent is not None and not 0 < args.percent <= 100:
         raise BadInputError("reading --percent", f"{args.percent} is no share", "give more than 0 and at most 100")
+    if args.max_rcu is not None and not (args.max_rcu > 0 and math.isfinite(args.max_rcu)):
+        raise BadInputError("reading --max-rcu", f"{args.max_rcu} is no budget", "give more than 0, for example 100")
     if args.backups:
         request, source, target = DrillRequest(args.backups, args.name), context.clients, context.clients
     else:
@@ -96,7 +109,7 @@ def run(args: argparse.Namespace, context: Context) -> Outcome:
         "choose": args.choose, "within": within, "percent": args.percent, "path": args.path,
         "backup_arn": args.backup_arn, "backup_role": args.backup_role, "restore_job": args.restore_job,
         "testing_plan": args.restore_testing_plan, "max_seconds": most.total_seconds() if most else None,
-        "max_wcu": args.max_wcu, "objectives": Objectives(
+        "max_wcu": args.max_wcu, "max_rcu": args.max_rcu, "objectives": Objectives(
             rto.total_seconds() if rto else request.objectives.rto_seconds, rpo.total_seconds() if rpo else request.objectives.rpo_seconds
         ),
     }  # fmt: skip
@@ -122,6 +135,7 @@ def drill_request(pipeline: DynamoDBPipeline) -> DrillRequest:
         path=drill.path,
         objectives=Objectives(rto.total_seconds() if rto else None, rpo.total_seconds() if rpo else None),
         max_wcu=drill.max_wcu,
+        max_rcu=drill.max_rcu,
         max_usd=pipeline.limits.max_usd if pipeline.limits else None,
         checks=tuple(Check(one.name, one.sql, one.python) for one in drill.checks),
         backup_role=drill.backup_role,
@@ -146,7 +160,7 @@ def tell(outcome: Outcome) -> None:
         ("", f"of {document['as_of'][:19]}Z, {document['chosen']}; {document['scope']}"),
         (
             "proved",
-            f"yes: {document['items']:,} items, content hash {document['content_hash']}"
+            f"yes: {document['items']:,} items, {HOW[document['compared']]}, content hash {document['content_hash']}"
             if document["proved"]
             else "NO",
         ),

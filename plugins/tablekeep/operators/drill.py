@@ -69,7 +69,8 @@ class RestoreDrillOperator(DrillOperator):
     :param restore_job, restore_testing_plan, max_seconds: nothing is restored; the table that AWS Backup restored is validated, and AWS
         Backup is told. The job by its id, or the plan's newest one without a result.
     :param checks: of the team: `{"name", "sql", "python"}`.
-    :param rto_seconds, rpo_seconds: objectives. :param max_wcu: write capacity units a second. :param max_usd: of one drill.
+    :param rto_seconds, rpo_seconds: objectives. :param max_wcu, max_rcu: write and read capacity units a second.
+    :param max_usd: of one drill.
     :param target_aws_conn_id, target_region_name: where the scratch table is made; default where the table is.
     """
 
@@ -93,6 +94,7 @@ class RestoreDrillOperator(DrillOperator):
         rto_seconds: float | None = None,
         rpo_seconds: float | None = None,
         max_wcu: float | None = None,
+        max_rcu: float | None = None,
         max_usd: float | None = None,
         target_aws_conn_id: str | None = None,
         target_region_name: str | None = None,
@@ -105,7 +107,7 @@ class RestoreDrillOperator(DrillOperator):
         self.restore_job, self.restore_testing_plan, self.max_seconds = restore_job, restore_testing_plan, max_seconds
         self.checks = [dict(check) for check in checks]
         self.rto_seconds, self.rpo_seconds = rto_seconds, rpo_seconds
-        self.max_wcu, self.max_usd = max_wcu, max_usd
+        self.max_wcu, self.max_rcu, self.max_usd = max_wcu, max_rcu, max_usd
         self.target_aws_conn_id, self.target_region_name = target_aws_conn_id, target_region_name
 
     def execute(self, context: Mapping[str, Any]) -> dict[str, Any]:
@@ -147,6 +149,7 @@ class RestoreDrillOperator(DrillOperator):
             max_seconds=self.max_seconds,
             objectives=Objectives(self.rto_seconds, self.rpo_seconds),
             max_wcu=self.max_wcu,
+            max_rcu=self.max_rcu,
             max_usd=self.max_usd,
             checks=tuple(Check(**check) for check in self.checks),  # type: ignore[arg-type]
         )

@@ -106,7 +106,7 @@ restore: {patterns_refused: ["prod-*"], max_wcu: 100.5}
         ("drill: {objectives: {rto: 0h}}", "above 0"),
         ("drill: {max_wcu: 0}", "drill.max_wcu: "),
         ('drill: {backup_role: "arn:aws:iam::123456789012:role/a"}', "backup_role goes with path: backup"),
-        ("drill: {path: backup, scope: 10%}", "AWS restores the whole table"),
+        ("drill: {max_rcu: 0}", "drill.max_rcu: "),
         ("drill: {path: bulk-put}", "drill.path: "),
         ("drill: {restore_testing_plan: weekly}", "it must be a restore-testing plan's ARN"),
         ("drill: {validate_within: 2h}", "validate_within goes with restore_testing_plan"),

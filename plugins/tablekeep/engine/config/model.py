@@ -255,7 +255,8 @@ class Drill(Stepped):
     within: Annotated[Duration, Field(examples=["30d"])] | None = None
     """random and oldest choose among backups no older than this."""
     scope: Annotated[Percent, Field(examples=["10%"])] | Literal["full"] = "full"
-    """full: all items. A share: whole parts, at random, that hold so much at least; the time of all items is predicted from them."""
+    """full: all items. A share: whole parts, at random, that hold so much at least; the time of all items is predicted from them. Where
+    AWS restores the whole table (path pitr or backup, restore_testing_plan) their items are asked for by key: extra items are not found."""
     path: Literal["auto", "batch-write", "import-table", "pitr", "backup"] = "auto"
     """How the scratch table gets its items; pitr drills the service's own recovery, backup the newest on-demand backup or recovery point
     that AWS keeps; a backup set of the same moment (of engine pitr) proves it."""
@@ -271,6 +272,8 @@ class Drill(Stepped):
     """Checks of the team."""
     max_wcu: Annotated[float, Field(gt=0, strict=False, examples=[500])] | None = None
     """Write capacity units a second."""
+    max_rcu: Annotated[float, Field(gt=0, strict=False, examples=[500])] | None = None
+    """Read capacity units a second, for the comparison."""
     aws_conn_id: ConnectionId | None = None
     """The Airflow connection of the account in which the scratch table is made; the pipeline's when not given."""
     region: Region | None = None
@@ -282,16 +285,10 @@ class Drill(Stepped):
             raise ValueError("within goes with choose: random or oldest; the latest is the latest")
         if self.backup_role is not None and self.path != "backup":
             raise ValueError("backup_role goes with path: backup")
-        if self.path in ("pitr", "backup") and self.scope != "full":
-            raise ValueError(
-                f"scope goes with paths that write the items; with path: {self.path} AWS restores the whole table"
-            )
         if self.restore_testing_plan is None and self.validate_within is not None:
             raise ValueError("validate_within goes with restore_testing_plan")
-        if self.restore_testing_plan is not None and (
-            self.path != "auto" or self.choose != "latest" or self.scope != "full"
-        ):
-            raise ValueError("restore_testing_plan restores nothing: path, choose and scope have no effect with it")
+        if self.restore_testing_plan is not None and (self.path != "auto" or self.choose != "latest"):
+            raise ValueError("restore_testing_plan restores nothing: path and choose have no effect with it")
         return self
 
     @property

@@ -1,4 +1,7 @@
-"""Which backup a drill takes, and how much of it. The choice is random where it may be: what is never drilled is never proved."""
+"""Which backup a drill takes, how much of it, and how the table is compared with it.
+
+The choice is random where it may be: what is never drilled is never proved.
+"""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -55,3 +58,43 @@ def choose_parts(manifest: Manifest, percent: float | None, clock: Clock) -> tup
         chosen.append(part.name)
         rows += part.rows
     return tuple(sorted(chosen)) if left else None
+
+
+@dataclass(frozen=True)
+class Scope:
+    """How much of the backup a drill looks at.
+
+    :ivar parts: names of random parts of it; None: all. :ivar whole: the scratch table holds everything, as AWS restores it: then the
+        items of a sample are asked for by their keys. Else it holds the sample alone, and is read whole, which shows what should not be
+        there, too.
+    """
+
+    parts: tuple[str, ...] | None
+    whole: bool
+    selection: str | None = None
+    words: str = "all items"
+
+    @property
+    def loaded(self) -> tuple[str, ...] | None:
+        """The parts of which the table is made; None: all."""
+        return None if self.whole else self.parts
+
+    @property
+    def sample(self) -> tuple[str, ...] | None:
+        """The parts whose items are asked for by their keys; None: the table is read whole."""
+        return self.parts if self.whole else None
+
+
+def choose_scope(manifest: Manifest, percent: float | None, clock: Clock, *, whole: bool) -> Scope:
+    """All of the backup, or a sample; see `Scope`, and `choose_parts` for `percent`."""
+    parts = choose_parts(manifest, percent, clock)
+    if parts is None:
+        return Scope(None, whole)
+    selection = f"{len(parts)} of {len(manifest.parts)} parts, at random"
+    how = "the scratch table holds these alone and is read whole, so items that do not belong there are found among these alone"
+    if whole:
+        how = (
+            "their items are asked for by key (BatchGetItem) in a table that holds all: a sample cannot find extra items, only those "
+            "that are missing or changed"
+        )
+    return Scope(parts, whole, selection, f"a sample of {selection}: {how}")

@@ -9,7 +9,7 @@ from tablekeep.engine.backups.verify import verify_set
 from tablekeep.engine.clients import SessionClients
 from tablekeep.engine.clock import Clock, utc_text
 from tablekeep.engine.drills.checks import look_for_tools, run_checks
-from tablekeep.engine.drills.choice import Chosen, choose, choose_parts
+from tablekeep.engine.drills.choice import Chosen, Scope, choose, choose_scope
 from tablekeep.engine.drills.marks import scratch_tags
 from tablekeep.engine.drills.record import keep_report
 from tablekeep.engine.drills.report import DrillReport, judge, predicted
@@ -27,6 +27,7 @@ from tablekeep.engine.restore.kept import CUT, KeptBackup, apart, find_kept, nea
 from tablekeep.engine.restore.plan import plan_restore
 from tablekeep.engine.restore.report import RestoreReport
 from tablekeep.engine.restore.request import RestoreRequest
+from tablekeep.engine.restore.steps import KEPT_BY_AWS
 from tablekeep.engine.restore.table import restore_table
 
 NOT_EXERCISED = (
@@ -88,21 +89,18 @@ class _Drill:
         shelf = find_shelf(self._store, bucket, root, request.table, "drilling the table")
         chosen, kept = self._choose(shelf)
         manifest, found = chosen.manifest, clock.monotonic() - began
-        parts = choose_parts(manifest, request.percent, clock)
+        scope = choose_scope(manifest, request.percent, clock, whole=request.path in KEPT_BY_AWS)
         scratch = scratch_name(request.table, self._run)
         restoring = RestoreRequest(
-            scratch, manifest.uri, path=request.path, parts=parts, max_wcu=request.max_wcu, skip_settings=NOT_EXERCISED,
+            scratch, manifest.uri, path=request.path, parts=scope.loaded, max_wcu=request.max_wcu, skip_settings=NOT_EXERCISED,
             max_usd=request.max_usd, backup_arn=kept.arn if kept else None, backup_role=request.backup_role,
         )  # fmt: skip
         report = DrillReport(
             request.table, manifest.uri, chosen.words, scratch, utc_text(started), as_of=utc_text(manifest.as_of),
             all_items=manifest.items, today_items=chosen.newest_items, source_backup=kept.arn if kept else "",
             rpo_seconds=round((started - (kept.moment - CUT if kept else manifest.consistent[0])).total_seconds(), 3),
-            objectives=request.objectives.as_dict(),
+            objectives=request.objectives.as_dict(), selection=scope.selection, scope=scope.words,
         )  # fmt: skip
-        if parts is not None:
-            report.selection = f"{len(parts)} of {len(manifest.parts)} parts, at random"
-            report.scope = f"a sample of {report.selection}: items that do not belong there are found among these alone"
         self._progress.phase("sweep")
         self._intents = Intents(self._store, shelf)
         swept = sweep(self._clients, clock, intents=[self._intents])
@@ -111,7 +109,7 @@ class _Drill:
         tear_down(self._clients, scratch, self._run, clock, self._intents)  # what a killed try of this run has left
         self._plan(restoring, prices)
         try:
-            self._restore(report, manifest, restoring, found, prices)
+            self._restore(report, manifest, restoring, scope, found, prices)
         except TablekeepError as error:
             report.problems.append(str(error))
         finally:
@@ -147,8 +145,8 @@ class _Drill:
         plan_restore(restoring, **given, prices=prices, count=False)  # type: ignore[arg-type]
 
     def _restore(
-        self, report: DrillReport, manifest: Manifest, restoring: RestoreRequest, found: float, prices: Prices
-    ) -> None:
+        self, report: DrillReport, manifest: Manifest, restoring: RestoreRequest, scope: Scope, found: float, prices: Prices
+    ) -> None:  # fmt: skip
         clock, began = self._clock, self._clock.monotonic()
         opened = BackupSet(self._store, manifest)
         looked = verify_set(opened, "list", clock=clock, progress=self._progress)
@@ -158,7 +156,7 @@ class _Drill:
             restored = restore_table(
                 restoring, clients=self._clients, clock=clock, progress=self._progress, actor=self._actor, run=self._run,
                 tags=scratch_tags(self._run, clock), intents=self._intents, record=False, backup_clients=self._backup_clients,
-                prices=prices, see=self._see,
+                prices=prices, see=self._see, sample=scope.sample, reads=self._request.reads(clock),
             )  # fmt: skip
         except IntegrityError as error:
             if (unproved := getattr(error, "report", None)) is None:
@@ -168,7 +166,8 @@ class _Drill:
         _take(report, restored)
         if report.proved:
             report.rto_seconds = round(found + clock.monotonic() - began, 3)
-            report.predicted_seconds = predicted(report.phases, report.items, report.today_items)
+            loaded = report.all_items if scope.whole else report.items
+            report.predicted_seconds = predicted(report.phases, loaded, report.today_items, compared=report.items)
         if restored.unverified:
             report.problems.append(f"UNVERIFIED: {restored.unverified}")
         if self._request.checks:
@@ -189,6 +188,7 @@ class _Drill:
 def _take(report: DrillReport, restored: RestoreReport) -> None:
     """What the restore did, proved or not."""
     report.items, report.content_hash, report.proved = restored.items, restored.content_hash, restored.proved
+    report.compared = restored.compared
     for name, seconds in restored.phases.items():
         report.phases[name] = round(report.phases.get(name, 0.0) + seconds, 3)
     report.settings, report.differing = restored.settings, restored.differing

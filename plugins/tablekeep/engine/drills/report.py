@@ -34,7 +34,9 @@ class DrillReport:
     """What a drill found.
 
     :ivar chosen: how the backup was chosen. :ivar scope: how much of it was restored.
-    :ivar proved: the scratch table had exactly the backup's content. :ivar passed: proved, within the objectives, settings and
+    :ivar compared: how the table was compared: `scan` or `keys`, see `restore.report`.
+    :ivar proved: the scratch table had exactly the backup's content; of a sample by keys: every item of the sample, as it should be.
+    :ivar passed: proved, within the objectives, settings and
         checks as they should be, and nothing left behind. :ivar problems: why it did not pass. :ivar phases: seconds by phase.
     :ivar items: restored; `all_items`: of the backup; `today_items`: of the newest.
     :ivar rto_seconds: from finding the backup to its proof; None when nothing was proved.
@@ -78,6 +80,7 @@ class DrillReport:
     source_backup: str = ""
     restore_job: str = ""
     posted: dict[str, str] | None = None
+    compared: str = ""
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -130,9 +133,11 @@ def rto_text(seconds: float | None) -> str:
     return "not reached" if seconds is None else f"{seconds:.1f} s"
 
 
-def predicted(phases: dict[str, float], items: int, all_items: int) -> float:
-    """Seconds that a restore of all items takes, from the phases of one of `items`."""
-    return round(predict({name: phases[name] for name in PHASES if name in phases}, items, all_items), 3)
+def predicted(phases: dict[str, float], items: int, all_items: int, *, compared: int) -> float:
+    """Seconds that a restore of all items takes, from the phases of one of `items`, of which so many were `compared`."""
+    loading = {name: phases[name] for name in PHASES if name in phases and name != "proof"}
+    proving = {"proof": phases.get("proof", 0.0)}
+    return round(predict(loading, items, all_items) + predict(proving, compared, all_items), 3)
 
 
 def history(store: Store, shelf: Shelf, most: int = 30) -> list[dict[str, Any]]:

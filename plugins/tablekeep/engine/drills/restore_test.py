@@ -18,26 +18,35 @@ from tablekeep.engine.backups.store import Store
 from tablekeep.engine.clients import SessionClients, error_code, translate, translated
 from tablekeep.engine.clock import Clock, utc_text
 from tablekeep.engine.drills.checks import run_checks
+from tablekeep.engine.drills.choice import Scope, choose_scope
 from tablekeep.engine.drills.record import keep_report
 from tablekeep.engine.drills.report import DrillReport, judge, predicted
 from tablekeep.engine.drills.request import DrillRequest
 from tablekeep.engine.drills.table_page import drill_page
+from tablekeep.engine.dynamodb.budget import TokenBucket
 from tablekeep.engine.dynamodb.profile import compare_settings
 from tablekeep.engine.dynamodb.reapply import SKIPPABLE, NotRestored, plan_settings
 from tablekeep.engine.dynamodb.settings import TableSettings, read_settings
 from tablekeep.engine.dynamodb.tables import CreatedTable
+from tablekeep.engine.dynamodb.wire import WireClient
 from tablekeep.engine.errors import BadInputError, PermanentError, TablekeepError, TransientError
 from tablekeep.engine.progress import Progress
+from tablekeep.engine.restore.by_key import read_back
 from tablekeep.engine.restore.differences import See, explain, find
 from tablekeep.engine.restore.kept import CUT, apart, nearest_set, same_moment, table_arn_of
 from tablekeep.engine.restore.proof import STATES, counted
-from tablekeep.engine.restore.sides import TableSide, backup_side
+from tablekeep.engine.restore.report import BY_KEY, BY_SCAN
+from tablekeep.engine.restore.sides import PagesSide, TableSide, backup_side
 
 NOT_RESTORED = ("table class", "encryption", "stream", "deletion protection")
 """What a restore test's table has by itself, whatever the source has (AWS Backup guide, "Restore testing inferred metadata"; Developer
 Guide, "Restoring a table")."""
 MESSAGE = 900
 """Characters of the message that AWS Backup is told; how many it takes is not documented."""
+
+
+_Differ = tuple[dict[str, int], list[tuple[bytes, str]]]
+"""How many items differ, by state, and the first of their keys with their states."""
 
 
 class _Late(TransientError):
@@ -98,11 +107,12 @@ def validate_restore(
     settings = read_settings(clients, name)
     manifest = nearest_set(store, shelf, moment, "", what)
     newest = newest_verified(store, shelf) or manifest
+    scope = choose_scope(manifest, request.percent, clock, whole=True)
     report = DrillReport(
         request.table, manifest.uri, f"recovery point of {utc_text(moment)}, compared with the set {apart(manifest, moment)}", name,
         utc_text(started), as_of=utc_text(manifest.as_of), all_items=manifest.items, today_items=newest.items,
         rpo_seconds=round((job["CreationDate"] - (moment - CUT)).total_seconds(), 3), objectives=request.objectives.as_dict(),
-        source_backup=str(job["RecoveryPointArn"]), restore_job=str(job["RestoreJobId"]),
+        source_backup=str(job["RecoveryPointArn"]), restore_job=str(job["RestoreJobId"]), selection=scope.selection, scope=scope.words,
     )  # fmt: skip
     report.phases = {
         "find": round(clock.monotonic() - began, 3),
@@ -110,7 +120,9 @@ def validate_restore(
     }
     until = began + request.max_seconds if request.max_seconds else None
     try:
-        _prove(report, store, manifest, moment, settings, clients, clock, _Timed(progress, clock, until), see)
+        _prove(
+            report, store, manifest, moment, settings, clients, clock, _Timed(progress, clock, until), see, scope, request.reads(clock)
+        )  # fmt: skip
         _check(report, store, manifest, request, clients, progress)
         wrong = report.problems or [f"setting {one['name']} differs" for one in report.settings if not one["told"]]
         wrong += [f"check {one['name']} failed: {one['why']}" for one in report.checks if not one["passed"]]
@@ -121,9 +133,11 @@ def validate_restore(
     message = "; ".join(wrong) or (
         f"{report.items:,} items are equal to the backup set {manifest.backup_id}, content hash {report.content_hash}"
     )
+    if scope.sample is not None:
+        message = f"{scope.words}; {message}"
     if report.proved:
         report.rto_seconds = round(sum(report.phases.values()), 3)
-        report.predicted_seconds = predicted(report.phases, report.items, report.today_items)
+        report.predicted_seconds = predicted(report.phases, report.all_items, report.today_items, compared=report.items)
     _post(report, vaults, job, status, f"tablekeep: {message}"[:MESSAGE], progress)
     judge(report, request.objectives)
     report.seconds = round(clock.monotonic() - began, 3)
@@ -188,19 +202,20 @@ def _checked(job: dict[str, Any], clients: SessionClients, table_arn: str, what:
 
 def _prove(
     report: DrillReport, store: Store, manifest: Manifest, moment: datetime, settings: TableSettings, clients: SessionClients,
-    clock: Clock, progress: Progress, see: See | None,
+    clock: Clock, progress: Progress, see: See | None, scope: Scope, reads: TokenBucket | None,
 ) -> None:  # fmt: skip
     began, opened = clock.monotonic(), BackupSet(store, manifest)
     if settings.key_names != tuple(manifest.key_names):
         report.problems.append(f"the table's key is {', '.join(settings.key_names)}")
         return
-    table = TableSide(clients, clock, progress, settings.table)
-    actual = table.hasher().whole
-    report.content_hash, report.items, report.proved = str(actual), actual.count, actual == manifest.content
+    backup = backup_side(opened, progress, scope.sample)
+    table = TableSide(clients, clock, progress, settings.table, budget=reads)
+    if scope.sample is None:
+        counts, keys = _whole(report, manifest, backup, table)
+    else:
+        counts, keys = _sample(report, backup, settings, clients, clock, progress, reads)
     if not report.proved:
-        backup = backup_side(opened, progress)
-        found = find(backup, table)
-        for one in explain(backup, table, found.keys, whole=see is not None):
+        for one in explain(backup, table, keys, whole=see is not None):
             report.differing.append(one.told(STATES))
             if see is not None:
                 see(one)
@@ -210,7 +225,7 @@ def _prove(
             else "UNVERIFIED: it differs, and nothing shows that moment:"
         )
         report.problems.append(
-            f"{word} the backup set {manifest.backup_id}, {apart(manifest, moment)}: {counted(found)}"
+            f"{word} the backup set {manifest.backup_id}, {apart(manifest, moment)}: {counted(counts)}"
         )
     report.phases["proof"] = round(clock.monotonic() - began, 3)
     wanted = TableSettings.from_document(opened.document("table"))
@@ -218,6 +233,35 @@ def _prove(
     told = [*plan_settings(wanted, created, skip=SKIPPABLE).missing, *(NotRestored(one, "") for one in NOT_RESTORED)]
     report.settings = [one.as_dict() for one in compare_settings(wanted, settings, told=told)]
     report.phases["settings"] = round(clock.monotonic() - began - report.phases["proof"], 3)
+
+
+def _whole(report: DrillReport, manifest: Manifest, backup: PagesSide, table: TableSide) -> _Differ:
+    """Reads the table whole; what differs."""
+    actual = table.hasher().whole
+    report.compared, report.content_hash, report.items = BY_SCAN, str(actual), actual.count
+    report.proved = actual == manifest.content
+    if report.proved:
+        return {}, []
+    found = find(backup, table)
+    return found.counts, found.keys
+
+
+def _sample(
+    report: DrillReport, backup: PagesSide, settings: TableSettings, clients: SessionClients, clock: Clock, progress: Progress,
+    reads: TokenBucket | None,
+) -> _Differ:  # fmt: skip
+    """Asks for the sample's items by their keys; what differs."""
+    progress.phase("proof", backup.expected())
+    wire = WireClient(clients)
+    try:
+        back = read_back(
+            wire, settings.table, list(settings.key_names), backup.pages(), progress, clock=clock, budget=reads
+        )  # fmt: skip
+    finally:
+        wire.close()
+    report.compared, report.content_hash, report.items = BY_KEY, str(back.content), back.content.count
+    report.proved = not any(back.counts.values())
+    return back.counts, back.keys
 
 
 def _check(

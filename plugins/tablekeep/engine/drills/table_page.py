@@ -13,6 +13,7 @@ from tablekeep.engine.drills.page import (
     time_text,
 )
 from tablekeep.engine.drills.report import PHASES, DrillReport
+from tablekeep.engine.restore.report import BY_KEY, BY_SCAN
 from tablekeep.engine.restore.words import attributes_text
 
 COLOURS = {
@@ -20,6 +21,9 @@ COLOURS = {
     "load": "#2f6f4f", "indexes": "#5b8c5a", "proof": "#b8860b",
     "settings": "#8d6a9f",
 }  # fmt: skip
+
+
+HOW = {BY_SCAN: "the table was read whole", BY_KEY: "each item of the sample was asked for by its key"}
 
 
 def drill_page(report: DrillReport, before: list[dict[str, Any]]) -> str:
@@ -46,10 +50,15 @@ def _headline(report: DrillReport) -> str:
     if not report.proved:
         return "The backup could NOT be proved restorable. Look into it today."
     if report.passed:
-        what = "A sample of the backup" if report.selection else "The backup"
+        what, which = "The backup", "every one of"
+        if report.selection and report.compared == BY_KEY:
+            which = f"of {report.all_items:,} items every one of a sample of"
+        elif report.selection:
+            what = "A sample of the backup"
         took = seconds_text(report.rto_seconds or 0.0)
-        return f"{what} was restored in {took}, and every one of {report.items:,} items came back exactly."
-    return f"The backup is restorable: all {report.items:,} items that were restored came back exactly. But the drill did not pass."
+        return f"{what} was restored in {took}, and {which} {report.items:,} items came back exactly."
+    seen = "looked up" if report.compared == BY_KEY else "restored"
+    return f"The backup is restorable: all {report.items:,} items that were {seen} came back exactly. But the drill did not pass."
 
 
 def _facts(report: DrillReport) -> list[tuple[str, str]]:
@@ -60,7 +69,7 @@ def _facts(report: DrillReport) -> list[tuple[str, str]]:
             "Backup",
             f"as of {escaped(time_text(report.as_of))}, {escaped(report.chosen)}<br><code>{escaped(report.backup)}</code>",
         ),
-        ("Restored", f"{report.items:,} of {report.all_items:,} items: {escaped(report.scope)}"),
+        ("Compared", f"{report.items:,} of {report.all_items:,} items: {escaped(report.scope)}"),
         (
             "Time to restore (RTO)",
             measured(report.rto_seconds, None if report.selection else promised.get("rto_seconds")),
@@ -73,7 +82,9 @@ def _facts(report: DrillReport) -> list[tuple[str, str]]:
         ("Data that would be lost (RPO)", measured(report.rpo_seconds, promised.get("rpo_seconds"))),
         (
             "Proof",
-            f"content hash <code>{escaped(report.content_hash)}</code>" if report.proved else "<strong>none</strong>",
+            f"{escaped(HOW.get(report.compared, report.compared))}, content hash <code>{escaped(report.content_hash)}</code>"
+            if report.proved
+            else "<strong>none</strong>",
         ),
         *_by_aws(report),
         ("Left behind", _left(report)),

@@ -1,18 +1,20 @@
-"""Writing to a table that holds items: one conditional write an item, which tells what is there; and the proof by reading back."""
+"""Writing to a table that holds items: one conditional write an item, which tells what is there."""
 
 import time
 from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
+import msgspec
+
 from tablekeep.engine.clients import SessionClients
 from tablekeep.engine.clock import Clock, SystemClock
+from tablekeep.engine.dynamodb.keys import KeyReader
 from tablekeep.engine.dynamodb.lanes import Lane
 from tablekeep.engine.dynamodb.pacing import Backoff
 from tablekeep.engine.dynamodb.wire import BATCH_GET_KEYS, WireClient
 from tablekeep.engine.dynamodb.write import BatchWriter, Refused, whole
-from tablekeep.engine.errors import ThrottledError, TransientError
+from tablekeep.engine.errors import TransientError
 from tablekeep.engine.items.canonical import canonical_item, canonical_key, parse_item
-from tablekeep.engine.progress import Progress
 from tablekeep.engine.restore.plan import Prepared
 
 T = TypeVar("T")
@@ -56,38 +58,6 @@ class ConditionalWriter(BatchWriter):
         return None
 
 
-class ReadBack:
-    """What a table holds of items that were restored to it.
-
-    :ivar equal: so many are there as they should be. :ivar different, absent: the canonical keys of the others.
-    """
-
-    def __init__(self) -> None:
-        self.equal = 0
-        self.different: list[bytes] = []
-        self.absent: list[bytes] = []
-
-
-def read_back(
-    wire: WireClient, table: str, key_names: list[str], pages: Iterable[list[bytes]], progress: Progress
-) -> ReadBack:
-    """Asks the table for the key of every item, with consistent reads."""
-    found = ReadBack()
-    for page in pages:
-        for start in range(0, len(page), BATCH_GET_KEYS):
-            wanted = {canonical_key(parse_item(item), key_names): item for item in page[start : start + BATCH_GET_KEYS]}
-            there = get_items(wire, table, key_names, list(wanted))
-            for key, item in wanted.items():
-                if key not in there:
-                    found.absent.append(key)
-                elif there[key] == item:
-                    found.equal += 1
-                else:
-                    found.different.append(key)
-            progress.advance(len(wanted))
-    return found
-
-
 def patiently(what: str, call: Callable[[], T]) -> T:
     """The call's answer, tried again while it is throttled or lost, until nothing has moved for long."""
     backoff = Backoff(what, SystemClock())
@@ -100,19 +70,13 @@ def patiently(what: str, call: Callable[[], T]) -> T:
 
 def get_items(wire: WireClient, table: str, key_names: list[str], keys: list[bytes]) -> dict[bytes, bytes]:
     """Canonical key → canonical item, of those that the table holds; at most 100 keys."""
-    there: dict[bytes, bytes] = {}
-    left, backoff = keys, Backoff(f"reading keys of table {table}", SystemClock())
-    while left:
-        answer = patiently(f"reading keys of table {table}", lambda left=left: wire.batch_get(table, left))  # type: ignore[misc]
-        for raw in answer.items:
-            item = parse_item(raw)
-            there[canonical_key(item, key_names)] = canonical_item(item)
-        if len(answer.unprocessed) == len(left):
-            time.sleep(backoff.delay(ThrottledError(f"reading keys of table {table}", "no key was looked at", "")))
-        else:
-            backoff.progressed()
-        left = answer.unprocessed
-    return there
+    return by_canonical_key(KeyReader(wire, table, clock=SystemClock()).read(keys), key_names)
+
+
+def by_canonical_key(items: Iterable[bytes | msgspec.Raw], key_names: list[str]) -> dict[bytes, bytes]:
+    """Canonical key → canonical item, of items in the service's JSON."""
+    parsed = [parse_item(item) for item in items]
+    return {canonical_key(item, key_names): canonical_item(item) for item in parsed}
 
 
 def keep_present(clients: SessionClients, prepared: Prepared, clock: Clock) -> tuple[int, str]:

@@ -1,18 +1,19 @@
 """Proves a restore by what the table holds, read with consistent reads: never by what a service says of itself."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from tablekeep.engine.clients import SessionClients
 from tablekeep.engine.clock import Clock, parse_utc, utc_text
+from tablekeep.engine.dynamodb.budget import TokenBucket
 from tablekeep.engine.dynamodb.wire import WireClient
 from tablekeep.engine.errors import IntegrityError
 from tablekeep.engine.items.hashing import ContentHash
 from tablekeep.engine.progress import Progress
-from tablekeep.engine.restore.differences import DIFFERENT, LEFT, MOST_KEYS, RIGHT, Found, See, explain, find
-from tablekeep.engine.restore.existing import read_back
+from tablekeep.engine.restore.by_key import ReadBack, read_back
+from tablekeep.engine.restore.differences import DIFFERENT, LEFT, RIGHT, See, explain, find
 from tablekeep.engine.restore.kept import apart
 from tablekeep.engine.restore.plan import Prepared
-from tablekeep.engine.restore.report import RestoreReport
+from tablekeep.engine.restore.report import BY_KEY, BY_SCAN, RestoreReport
 from tablekeep.engine.restore.sides import PagesSide, TableSide
 from tablekeep.engine.restore.source import every_page
 
@@ -30,6 +31,8 @@ def prove(
     see: See | None = None,
     workers: int = 1,
     read: ContentHash | None = None,
+    sample: Collection[str] | None = None,
+    reads: TokenBucket | None = None,
 ) -> IntegrityError | None:
     """Fills in what the report says of the proof; returns the failure, None when it is proved.
 
@@ -38,9 +41,14 @@ def prove(
 
     :param see: is shown the differing items that the report names. :param workers: processes of this machine that read the table.
     :param read: of the whole table, when others have read it.
+    :param sample: names of parts of the backup: only their items are looked up, in a table that holds all of it; what should not be in
+        the table is not found then. :param reads: read capacity units a second, of one process.
     """
-    proof = _Proof(prepared, report, clients, clock, progress, see, workers, read)
-    failure = proof.of_items() if prepared.plan.mode in ("missing-only", "overwrite-listed-keys") else proof.of_table()
+    proof = _Proof(prepared, report, clients, clock, progress, see, workers, read, sample, reads)
+    if prepared.plan.mode in ("missing-only", "overwrite-listed-keys"):
+        failure = proof.of_items()
+    else:
+        failure = proof.of_table() if sample is None else proof.of_sample()
     report.proved = failure is None
     kept = prepared.plan.source_backup
     if failure is not None and kept is not None and not kept["same_moment"]:
@@ -66,25 +74,26 @@ def decide(
     return IntegrityError(trouble.what, f"{trouble.why}{found}", trouble.todo)
 
 
-def counted(found: Found) -> str:
-    """How many items differ, and how, in words."""
-    told = ", ".join(f"{count:,} {STATES[state]}" for state, count in found.counts.items() if count)
+def counted(counts: Mapping[str, int]) -> str:
+    """How many items differ, and how, in words. :param counts: by state."""
+    told = ", ".join(f"{count:,} {STATES[state]}" for state, count in counts.items() if count)
     return told or "equal now, so somebody writes to it"
 
 
 class _Proof:
     def __init__(
         self, prepared: Prepared, report: RestoreReport, clients: SessionClients, clock: Clock, progress: Progress, see: See | None,
-        workers: int, read: ContentHash | None,
+        workers: int, read: ContentHash | None, sample: Collection[str] | None, reads: TokenBucket | None,
     ) -> None:  # fmt: skip
         self._prepared, self._report, self._see = prepared, report, see
         self._clients, self._clock, self._progress = clients, clock, progress
-        self._workers, self._read = workers, read
+        self._workers, self._read, self._sample, self._reads = workers, read, sample, reads
         self._what = f"proving the restore of {prepared.plan.backup} to {prepared.plan.to_table}"
 
     def of_table(self) -> IntegrityError | None:
         """The whole table's content hash; where it differs, by which keys."""
         table, expected = self._table(), self._report.content_hash
+        self._report.compared = BY_SCAN
         actual = str(table.hasher().whole if self._read is None else self._read)
         if actual == expected:
             return None
@@ -93,28 +102,51 @@ class _Proof:
         self._report.content_hash = actual
         return IntegrityError(
             self._what,
-            f"{counted(found)}; the table's content hash is {actual} and should be {expected}",
+            f"{counted(found.counts)}; the table's content hash is {actual} and should be {expected}",
             "run `tablekeep compare` on both, with --show-keys, to see which; do not use the table",
         )
 
     def of_items(self) -> IntegrityError | None:
         """Every item that was wanted is there: in a table that holds others, too."""
         plan = self._prepared.plan
-        self._progress.phase("proof", plan.items)
-        wire = WireClient(self._clients)
-        found = read_back(wire, plan.to_table, list(plan.key), self._wanted(), self._progress)
-        wire.close()
+        back = self._read_back(plan.items)
         allowed = self._report.kept if plan.mode == "missing-only" else 0
-        some = [(key, LEFT) for key in found.absent] + [(key, DIFFERENT) for key in found.different]
-        if some:
-            self._name(some[:MOST_KEYS], self._table())
-        if not found.absent and len(found.different) <= allowed:
+        absent, different = back.counts[LEFT], back.counts[DIFFERENT]
+        if absent or different:
+            self._name(back.keys, self._table())
+        if not absent and different <= allowed:
             return None
         return IntegrityError(
             self._what,
-            f"{len(found.absent):,} items are not there and {len(found.different):,} differ, where {allowed:,} were kept",
+            f"{absent:,} items are not there and {different:,} differ, where {allowed:,} were kept",
             "somebody may write to the table meanwhile: look at the keys in the report, then run it again",
         )
+
+    def of_sample(self) -> IntegrityError | None:
+        """The items of some parts are there: the table holds the others, too, and what should not be there stays unseen."""
+        manifest, report = self._prepared.source.full, self._report
+        back = self._read_back(sum(part.rows for part in manifest.parts if part.name in (self._sample or ())))
+        report.items, report.content_hash = back.content.count, str(back.content)
+        if not any(back.counts.values()):
+            return None
+        self._name(back.keys, self._table())
+        return IntegrityError(
+            self._what,
+            f"{counted(back.counts)}, of {report.items:,} items that were looked up",
+            "run `tablekeep compare` on both, with --show-keys, to see which; do not use the table",
+        )
+
+    def _read_back(self, items: int) -> ReadBack:
+        plan = self._prepared.plan
+        self._report.compared = BY_KEY
+        self._progress.phase("proof", items)
+        wire = WireClient(self._clients)
+        try:
+            return read_back(
+                wire, plan.to_table, list(plan.key), self._wanted(), self._progress, clock=self._clock, budget=self._reads
+            )  # fmt: skip
+        finally:
+            wire.close()
 
     def _name(self, keys: Sequence[tuple[bytes, str]], table: TableSide) -> None:
         for one in explain(self._backup(), table, keys, whole=self._see is not None):
@@ -125,8 +157,9 @@ class _Proof:
     def _table(self) -> TableSide:
         plan = self._prepared.plan
         return TableSide(
-            self._clients, self._clock, self._progress, plan.to_table, workers=self._workers, size_bytes=plan.raw_bytes
-        )
+            self._clients, self._clock, self._progress, plan.to_table, workers=self._workers, size_bytes=plan.raw_bytes,
+            budget=self._reads,
+        )  # fmt: skip
 
     def _backup(self) -> PagesSide:
         plan, key = self._prepared.plan, self._prepared.source.full.key
@@ -134,5 +167,5 @@ class _Proof:
 
     def _wanted(self) -> Iterator[list[bytes]]:
         with self._prepared.source as source:
-            for page in every_page(source):
+            for page in every_page(source, self._sample):
                 yield self._prepared.selection.pick(page)

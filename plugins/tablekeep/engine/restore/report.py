@@ -3,6 +3,10 @@
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+BY_SCAN, BY_KEY = "scan", "keys"
+"""How a table was compared: read whole, so that nothing more and nothing less is in it; or asked for the keys of what should be there
+(BatchGetItem), so that what should not be there stays unseen."""
+
 
 @dataclass
 class RestoreReport:
@@ -15,6 +19,7 @@ class RestoreReport:
     :ivar replaced: items that stood where others were put; they lie in the objects that begin with `replaced_at`.
     :ivar proved: the table was read back with consistent reads and has the backup's content hash; in a table that held items before,
         every item that was written was read back and is equal.
+    :ivar compared: how: `scan` or `keys`, see above; empty when nothing was.
     :ivar unverified: with which set it was compared and what differs, where that proves nothing: the set is of another moment.
     :ivar bulk: of StartBulkPutItems: items `processed` and `failed`, objects in which it has `reported`.
     :ivar workers: processes, or tasks at a time, that loaded it. :ivar phases: seconds by phase.
@@ -53,6 +58,7 @@ class RestoreReport:
     source_backup: dict[str, Any] | None = None
     unverified: str = ""
     bulk: dict[str, int] | None = None
+    compared: str = ""
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)

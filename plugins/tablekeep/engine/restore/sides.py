@@ -10,6 +10,7 @@ from tablekeep.engine.backups.sets import BackupSet
 from tablekeep.engine.backups.spool import KeySpool
 from tablekeep.engine.clients import SessionClients
 from tablekeep.engine.clock import Clock
+from tablekeep.engine.dynamodb.budget import TokenBucket
 from tablekeep.engine.dynamodb.scan import MOST_SEGMENTS, MOST_WORKERS, ParallelScan
 from tablekeep.engine.dynamodb.settings import TableSettings, read_settings
 from tablekeep.engine.dynamodb.wire import BATCH_GET_KEYS, Page, WireClient
@@ -123,6 +124,7 @@ class TableSide:
     """A table as it is now.
 
     :param workers: processes of this machine that hash it. :param size_bytes: of its items, about; DynamoDB tells it hours late.
+    :param budget: read capacity units a second, of one process.
     """
 
     def __init__(
@@ -134,8 +136,10 @@ class TableSide:
         *,
         workers: int = 1,
         size_bytes: int = 0,
+        budget: TokenBucket | None = None,
     ) -> None:
         self._clients, self._clock, self._progress, self.name = clients, clock, progress, table
+        self._budget = budget
         self._settings = read_settings(clients, table)
         self._workers = workers
         self._segments = segment_count(max(size_bytes, self._settings.size_bytes), workers)
@@ -172,7 +176,9 @@ class TableSide:
             wire.close()
 
     def _read(self, take: Take | None) -> Hasher:
-        return hash_table(self._clients, self._settings, self._segments, None, self._clock, self._progress, take)
+        return hash_table(
+            self._clients, self._settings, self._segments, None, self._clock, self._progress, take, self._budget
+        )
 
 
 def segment_count(size_bytes: int, readers: int = 1) -> int:
@@ -188,11 +194,12 @@ def hash_table(
     clock: Clock,
     progress: Progress,
     items: Take | None = None,
+    budget: TokenBucket | None = None,
 ) -> Hasher:
     """Count, sum and buckets of what segments of a table hold, read with consistent reads.
 
     :param total: segments of the whole table. :param take: gives out those to be read, from several threads; None: all of them.
-    :param items: gets them.
+    :param items: gets them. :param budget: read capacity units a second.
     """
     collector = _Collector([(key.name, key.type) for key in settings.key_schema], items)
 
@@ -205,7 +212,7 @@ def hash_table(
 
     ParallelScan(
         WireClient(clients), settings.table, total, clock=clock, consistent=True, progress=progress, table_id=settings.table_id,
-        take=following if take else None,
+        take=following if take else None, budget=budget,
     ).run(on_page, on_end=collector.end)  # fmt: skip
     return collector.whole()
 
@@ -231,7 +238,7 @@ class PagesSide:
         pages: Callable[[], Iterator[list[bytes]]],
         progress: Progress,
     ) -> None:
-        self.name, self._key, self._items, self._pages, self._progress = name, key, items, pages, progress
+        self.name, self._key, self._items, self.pages, self._progress = name, key, items, pages, progress
 
     @property
     def key_names(self) -> list[str]:
@@ -254,7 +261,7 @@ class PagesSide:
 
         self._progress.phase("look up", self._items)
         collector = _Collector(self._key, take)
-        for page in self._pages():
+        for page in self.pages():
             self._progress.advance(collector.add(0, page))
             yield from found
             left.difference_update(key for key, _ in found)
@@ -265,17 +272,21 @@ class PagesSide:
     def _read(self, take: Take | None) -> Hasher:
         self._progress.phase("read", self._items)
         collector = _Collector(self._key, take)
-        for page in self._pages():
+        for page in self.pages():
             self._progress.advance(collector.add(0, page))
         return collector.whole()
 
 
-def backup_side(opened: BackupSet, progress: Progress) -> PagesSide:
-    """A backup's items, part by part."""
+def backup_side(opened: BackupSet, progress: Progress, parts: Collection[str] | None = None) -> PagesSide:
+    """A backup's items, part by part.
+
+    :param parts: names of those that are looked at; all when not given.
+    """
     manifest = opened.manifest
+    some = [part for part in manifest.parts if parts is None or part.name in parts]
 
     def pages() -> Iterator[list[bytes]]:
-        for part in manifest.parts:
+        for part in some:
             yield from opened.items(part)
 
-    return PagesSide(manifest.uri, manifest.key, manifest.items, pages, progress)
+    return PagesSide(manifest.uri, manifest.key, sum(part.rows for part in some), pages, progress)

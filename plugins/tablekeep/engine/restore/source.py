@@ -157,10 +157,14 @@ class ChainSource:
         self._changed.found_elsewhere(memo[at : at + NAME_BYTES] for at in range(0, len(memo), NAME_BYTES))
 
 
-def every_page(source: Source) -> Iterator[list[bytes]]:
-    """All items, unit by unit; in a `with source`."""
+def every_page(source: Source, units: Collection[str] | None = None) -> Iterator[list[bytes]]:
+    """All items, unit by unit; in a `with source`.
+
+    :param units: only those of these; of a full set.
+    """
     for unit in source.units:
-        yield from source.items(unit)
+        if units is None or unit in units:
+            yield from source.items(unit)
 
 
 def open_sets(

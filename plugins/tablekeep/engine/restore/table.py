@@ -1,11 +1,13 @@
 """Carries out a restore as planned, from its beginning to its end: creates, loads, indexes, proves, sets, compares. Never deletes, never
 writes to what the plan does not name; a try that died is gone on with. Workers elsewhere: `groups.py`."""
 
+from collections.abc import Collection
 from contextlib import nullcontext
 
 from tablekeep.engine.backups.s3 import S3Store
 from tablekeep.engine.clients import SessionClients
 from tablekeep.engine.clock import Clock
+from tablekeep.engine.dynamodb.budget import TokenBucket
 from tablekeep.engine.errors import IntegrityError
 from tablekeep.engine.prices import Prices, load_prices
 from tablekeep.engine.processes import check_workers
@@ -17,7 +19,7 @@ from tablekeep.engine.restore.proof import prove as prove_restore
 from tablekeep.engine.restore.report import RestoreReport
 from tablekeep.engine.restore.request import RestoreRequest
 from tablekeep.engine.restore.state import RestoreState
-from tablekeep.engine.restore.steps import Restoring
+from tablekeep.engine.restore.steps import KEPT_BY_AWS, Restoring
 
 
 def restore_table(
@@ -37,6 +39,8 @@ def restore_table(
     intents: Intents | None = None,
     see: See | None = None,
     workers: int = 1,
+    sample: Collection[str] | None = None,
+    reads: TokenBucket | None = None,
 ) -> RestoreReport:
     """Restores as the request says; an unfinished restore of the same request to the same table is gone on with.
 
@@ -47,11 +51,13 @@ def restore_table(
     :param see: is shown the items that the proof finds to differ: for a person's terminal only.
     :param record: keep state and a record beside the backups; without it nothing is written there, and nothing is gone on with.
     :param workers: processes of this machine that load and read back.
+    :param sample, reads: see `proof.prove`; a sample is of what AWS restores whole (the paths pitr and backup).
     :raises BadInputError: before anything was made: the restore may not be done as asked, or the plan is another one by now.
     :raises IntegrityError: for a damaged part (nothing of it was written) or a table that differs in the end; its attribute
         `report` is the RestoreReport.
     """
     request.check()
+    assert sample is None or request.path in KEPT_BY_AWS, "what is loaded in part is read whole"
     check_workers(f"restoring to the table {request.to_table}", workers)
     began, given = clock.monotonic(), backup_clients or clients
     shelf = request.where_backups_lie
@@ -66,8 +72,9 @@ def restore_table(
         one.hold(lease)
         one.begin(source, plan_hash, prices or load_prices())
         return carry_out(
-            one, clients, clock, progress, tags=tags or {}, prove=prove, see=see, workers=workers, began=began
-        )
+            one, clients, clock, progress, tags=tags or {}, prove=prove, see=see, workers=workers, began=began,
+            sample=sample, reads=reads,
+        )  # fmt: skip
 
 
 def carry_out(
@@ -81,32 +88,32 @@ def carry_out(
     see: See | None = None,
     workers: int = 1,
     began: float,
+    sample: Collection[str] | None = None,
+    reads: TokenBucket | None = None,
 ) -> RestoreReport:
     """All steps of a restore that was begun, in this process; see `restore_table`.
 
     :param began: when (the clock's monotonic time).
     """
+
+    def proof() -> IntegrityError | None:
+        failure = prove_restore(
+            one.prepared, report, clients=clients, clock=clock, progress=progress, see=see, workers=workers, sample=sample, reads=reads
+        )  # fmt: skip
+        one.lap("proof")
+        return failure
+
     one.make(tags or {})
     one.load(workers)
     trouble = one.complete(tags or {})
     report, failure = one.report(), None
     report.workers = workers
     if trouble is not None:  # its content decides, not what the service says of itself
-        failure = _proof(one, report, clients, clock, progress, see, workers)
+        failure = proof()
         failure = decide(report, trouble, failure, progress)
     if failure is None:
         one.index()
     if prove and trouble is None:  # before the settings: with expiry on, items may vanish
-        failure = _proof(one, report, clients, clock, progress, see, workers)
+        failure = proof()
     one.settle(report, failure, clock.monotonic() - began)
     return report
-
-
-def _proof(
-    one: Restoring, report: RestoreReport, clients: SessionClients, clock: Clock, progress: Progress, see: See | None, workers: int
-) -> IntegrityError | None:  # fmt: skip
-    failure = prove_restore(
-        one.prepared, report, clients=clients, clock=clock, progress=progress, see=see, workers=workers
-    )
-    one.lap("proof")
-    return failure
