@@ -7,9 +7,10 @@ from airflow.sdk import DAG, Param, chain
 
 from tablekeep.dag_common import aws_of, cron_timetable, make_dag, max_usd, torn_down
 from tablekeep.dag_docs_instances import instance_drill_doc, instance_restore_doc, snapshot_doc
-from tablekeep.dag_restores import ANSWER_WITHIN, ASKED_BY
+from tablekeep.dag_restores import ASKED_BY
 from tablekeep.dag_steps import surround
 from tablekeep.engine.config.kinds.rds_instance import Placed, RdsInstancePipeline
+from tablekeep.engine.restore.shown import PLAN_HOLDS
 from tablekeep.operators.approve import ApproveRestoreOperator
 from tablekeep.operators.instance_drill import InstanceDrillOperator, SweepScratchInstancesOperator
 from tablekeep.operators.instances import (
@@ -151,7 +152,7 @@ def _restore(pipeline: RdsInstancePipeline) -> DAG:
             plan_hash="{{ ti.xcom_pull(task_ids='plan')['hash'] }}",
             people=restore.people,
             notify=pipeline.monitor.notify if pipeline.monitor else None,
-            response_timeout=ANSWER_WITHIN,
+            response_timeout=PLAN_HOLDS,
             retries=0,
             table=pipeline.database,
             to=pipeline.records,

@@ -1,6 +1,5 @@
 """The DAGs that restore: by hand and approved, or as a drill on a schedule."""
 
-from datetime import timedelta
 from typing import Any
 
 from airflow.providers.standard.operators.empty import EmptyOperator
@@ -10,6 +9,7 @@ from tablekeep.dag_common import cron_timetable, make_dag, max_usd, source_of, t
 from tablekeep.dag_docs import drill_doc, restore_doc
 from tablekeep.dag_steps import surround
 from tablekeep.engine.config.kinds.dynamodb import DynamoDBPipeline
+from tablekeep.engine.restore.shown import PLAN_HOLDS
 from tablekeep.operators.approve import ApproveRestoreOperator
 from tablekeep.operators.drill import RestoreDrillOperator, SweepScratchTablesOperator
 from tablekeep.operators.restore import ParquetToDynamoDBOperator, PlanRestoreOperator
@@ -21,7 +21,6 @@ from tablekeep.operators.restore_groups import (
     ReadBackOperator,
 )
 
-ANSWER_WITHIN = timedelta(hours=4)
 ASKED_BY = "{{ ', asked for by ' ~ dag_run.triggering_user_name if dag_run.triggering_user_name else '' }}"
 MODES = ["new", "empty", "missing-only", "overwrite-listed-keys"]
 _KEPT: dict[str, Any] = {
@@ -77,7 +76,7 @@ def restore_dag(pipeline: DynamoDBPipeline) -> DAG:
             plan_hash="{{ ti.xcom_pull(task_ids='plan')['hash'] }}",
             people=restore.people,
             notify=pipeline.monitor.notify if pipeline.monitor else None,
-            response_timeout=ANSWER_WITHIN,
+            response_timeout=PLAN_HOLDS,
             retries=0,
             **source_of(pipeline),
         )

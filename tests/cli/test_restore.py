@@ -30,6 +30,14 @@ def test_what_was_planned_is_done_and_nothing_else(backup: str) -> None:
     other = tablekeep("restore", backup, "--to-table", "another", "--plan", plan["hash"])
     assert other.returncode == 2
     assert "another one than was approved" in other.stderr
+    unrecorded = json.loads(tablekeep("plan", "restore", backup, "--to-table", "third", "--no-record", "--json").stdout)
+    assert not unrecorded["recorded"]
+    assert (
+        "does not take this plan" in tablekeep("plan", "restore", backup, "--to-table", "third", "--no-record").stdout
+    )
+    refused = tablekeep("restore", backup, "--to-table", "third", "--plan", unrecorded["hash"])
+    assert refused.returncode == 2
+    assert "look at it again with `tablekeep plan restore`" in refused.stderr
     done = tablekeep("restore", backup, "--to-table", "again", "--plan", plan["hash"][:16])
     assert done.returncode == 0, done.stderr
     assert "yes: content hash" in done.stdout

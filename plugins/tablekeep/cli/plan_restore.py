@@ -7,6 +7,7 @@ from tablekeep.cli.output import print_pairs
 from tablekeep.cli.restore import add_request_options, request_of
 from tablekeep.engine.prices import load_prices
 from tablekeep.engine.restore.plan import RestorePlan, plan_restore
+from tablekeep.engine.restore.shown import PLAN_HOLDS, record_plan
 from tablekeep.engine.restore.words import plan_lines
 
 HELP = "say what a restore would do, what it would cost, what it would not restore; its hash is what `restore --plan` takes"
@@ -30,11 +31,19 @@ def run(args: argparse.Namespace, context: Context) -> Outcome:
         prices=load_prices(),
         count=True if args.count else None,
     )
-    return Outcome(DONE, prepared.plan.as_dict())
+    if not args.no_record:
+        record_plan(prepared, actor=context.actor, run=context.run, clock=context.clock)
+    return Outcome(DONE, prepared.plan.as_dict() | {"recorded": not args.no_record})
 
 
 def tell(outcome: Outcome) -> None:
-    document = {name: one for name, one in outcome.document.items() if name != "planned"}
+    document = {name: one for name, one in outcome.document.items() if name not in ("planned", "recorded")}
     plan = RestorePlan.from_dict(document)
     print_pairs([(name, text) for name, text in plan_lines(plan)])
-    print(f"Nothing was changed. The same command without `plan`, and with --plan {plan.hash[:16]}, does exactly this.")
+    if not outcome.document["recorded"]:
+        print("Nothing was changed, and nothing was recorded: `restore --plan` does not take this plan.")
+        return
+    print(
+        f"Nothing was changed; that it was shown is recorded beside the backups. The same command without `plan`, and with"
+        f" --plan {plan.hash[:16]}, does exactly this within {PLAN_HOLDS.total_seconds() / 3600:g} hours."
+    )

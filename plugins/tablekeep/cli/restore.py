@@ -19,6 +19,7 @@ from tablekeep.engine.prices import load_prices
 from tablekeep.engine.restore.file import restore_to_file
 from tablekeep.engine.restore.request import MODES, PATHS, RestoreRequest
 from tablekeep.engine.restore.selection import absent_text
+from tablekeep.engine.restore.shown import PLAN_HOLDS
 from tablekeep.engine.restore.table import restore_table
 from tablekeep.engine.restore.terraform import import_file
 
@@ -36,7 +37,11 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="write import blocks for the new table and all that belongs to it to this file",
     )
-    parser.add_argument("--plan", metavar="HASH", help="do only what `tablekeep plan restore` showed under this hash")
+    parser.add_argument(
+        "--plan",
+        metavar="HASH",
+        help="do only what `tablekeep plan restore` showed under this hash, less than four hours ago",
+    )
     parser.add_argument(
         "--workers",
         type=int,
@@ -45,11 +50,6 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         help="processes that load and read back; each takes a core (default: 1)",
     )
     parser.add_argument("--no-proof", action="store_true", help="do not read the table back; exit code 3")
-    parser.add_argument(
-        "--no-record",
-        action="store_true",
-        help="write nothing beside the backups; a restore that dies is not gone on with",
-    )
 
 
 def add_request_options(parser: argparse.ArgumentParser) -> None:
@@ -93,6 +93,11 @@ def add_request_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--max-wcu", type=float, metavar="N", help="write capacity units a second (default: no limit)")
     parser.add_argument("--max-usd", type=float, metavar="N", help="refuse what would cost more")
+    parser.add_argument(
+        "--no-record",
+        action="store_true",
+        help="write nothing beside the backups: a restore that dies is not gone on with, a plan not taken by --plan",
+    )
     parser.add_argument("--ttl", action="store_true", help="switch expiry on, at last: expired items will vanish")
     parser.add_argument(
         "--without",
@@ -183,7 +188,7 @@ def run(args: argparse.Namespace, context: Context) -> Outcome:
     try:
         report = restore_table(
             request, clients=context.clients, clock=context.clock, progress=context.progress, actor=context.actor, run=context.run,
-            plan_hash=args.plan, prove=not args.no_proof, record=not args.no_record, prices=load_prices(),
+            plan_hash=args.plan, plan_holds=PLAN_HOLDS, prove=not args.no_proof, record=not args.no_record, prices=load_prices(),
             see=seen.see, workers=args.workers,
         )  # fmt: skip
     except IntegrityError as error:

@@ -171,9 +171,9 @@ class PlanRestoreOperator(RestoringOperator):
         self.count = count
 
     def execute(self, context: Mapping[str, Any]) -> dict[str, Any]:
-        from tablekeep.engine.backups.records import write_record
         from tablekeep.engine.prices import load_prices
         from tablekeep.engine.restore.plan import plan_restore
+        from tablekeep.engine.restore.shown import record_plan
         from tablekeep.engine.restore.words import plan_lines, plan_markdown
 
         common = self.engine_arguments(context)
@@ -186,11 +186,7 @@ class PlanRestoreOperator(RestoringOperator):
         )  # fmt: skip
         plan = prepared.plan
         self.log.info("plan:\n%s", "\n".join(f"  {name:<13} {text}" for name, text in plan_lines(plan)))
-        location = prepared.source.manifest.location
-        write_record(
-            prepared.source.store, location.shelf, "plan", plan.as_dict(), backup_id=location.backup_id, actor=common["actor"],
-            run=common["run"], clock=common["clock"],
-        )  # fmt: skip
+        record_plan(prepared, actor=common["actor"], run=common["run"], clock=common["clock"])
         kept = plan.source_backup["arn"] if plan.source_backup else ""
         return {"backup": plan.backup, "backup_arn": kept, "hash": plan.hash, "text": plan_markdown(plan)}
 

@@ -2,6 +2,7 @@
 tasks on several machines do each its own (`groups.py`); what they hand on lies beside the backups (`state.py`)."""
 
 from collections.abc import Sequence
+from datetime import timedelta
 
 from tablekeep.engine.backups.records import write_record
 from tablekeep.engine.clients import SessionClients
@@ -25,6 +26,7 @@ from tablekeep.engine.restore.report import RestoreReport
 from tablekeep.engine.restore.request import BY_SERVICE, RestoreRequest
 from tablekeep.engine.restore.service import kept_of
 from tablekeep.engine.restore.services import Services
+from tablekeep.engine.restore.shown import check_age
 from tablekeep.engine.restore.source import REST, Source, open_sets, settings_of
 from tablekeep.engine.restore.state import Loaded, Progressing, RestoreState, resumable
 from tablekeep.engine.restore.targets import Target
@@ -86,10 +88,12 @@ class Restoring:
         """The source that is asked for. :raises BadInputError: when there is none."""
         return open_source(self._request, self._backup_clients, self._progress, target=self._clients)
 
-    def begin(self, source: Source | None, plan_hash: str | None, prices: Prices) -> None:
+    def begin(
+        self, source: Source | None, plan_hash: str | None, prices: Prices, holds: timedelta | None = None
+    ) -> None:
         """Goes on with an unfinished try, or makes a plan and keeps it.
 
-        :param source: of the request, where it is open already.
+        :param source: of the request, where it is open already. :param holds: see `restore_table`; what was begun in time is gone on with.
         :raises BadInputError: when the restore may not be done as asked, or the plan is another one than was approved.
         """
         if self.begun() is not None:
@@ -105,6 +109,8 @@ class Restoring:
                 prices=prices, count=False, source=source or self.open(),
             )  # fmt: skip
             self.plan.check_hash(plan_hash)
+            if plan_hash is not None and holds is not None:
+                check_age(self.prepared, holds, self._clock)
             now = utc_text(self._clock.now())
             self.at = Progressing(
                 self._request.digest(), self.plan.as_dict(), self._clock.token(8), self._run, now, now

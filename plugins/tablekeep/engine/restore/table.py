@@ -3,6 +3,7 @@ writes to what the plan does not name; a try that died is gone on with. Workers 
 
 from collections.abc import Collection
 from contextlib import nullcontext
+from datetime import timedelta
 
 from tablekeep.engine.backups.s3 import S3Store
 from tablekeep.engine.clients import SessionClients
@@ -32,6 +33,7 @@ def restore_table(
     run: str,
     backup_clients: SessionClients | None = None,
     plan_hash: str | None = None,
+    plan_holds: timedelta | None = None,
     prices: Prices | None = None,
     tags: dict[str, str] | None = None,
     prove: bool = True,
@@ -46,6 +48,7 @@ def restore_table(
 
     :param clients: of the target's account and Region. :param backup_clients: for the bucket, when it belongs to another account.
     :param plan_hash: of the plan that was approved, or its first 16 digits or more: nothing else is done.
+    :param plan_holds: so long after it was shown (`shown.record_plan`); for ever when not given.
     :param tags: further tags of a new table. :param intents: where it is written down which table a service is about to make, for those
         who remove tables by their tags: the service's calls take none.
     :param see: is shown the items that the proof finds to differ: for a person's terminal only.
@@ -70,7 +73,7 @@ def restore_table(
         if (done := one.earlier_report()) is not None:
             return done
         one.hold(lease)
-        one.begin(source, plan_hash, prices or load_prices())
+        one.begin(source, plan_hash, prices or load_prices(), plan_holds)
         return carry_out(
             one, clients, clock, progress, tags=tags or {}, prove=prove, see=see, workers=workers, began=began,
             sample=sample, reads=reads,
