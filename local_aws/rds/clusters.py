@@ -20,6 +20,7 @@ from local_aws.rds.state import (
     now,
     page,
     resource_id,
+    still_there,
 )
 from local_aws.responses import ServiceError
 
@@ -111,16 +112,8 @@ class Clusters:
     def _describe(self, body: Document, account: str, region: str) -> Document:
         name = body.get("DBClusterIdentifier")
         found = [self._find(account, region, name)] if name else list(self._state.every("cluster", account, region))
-        left = []
-        for cluster in found:
-            cluster.look()
-            if not cluster.status:
-                self._remove(cluster)
-                if name:
-                    raise missing("cluster", name)
-                continue
-            left.append(self._described(cluster))
-        shown, marker = page(left, body)
+        left = still_there(found, self._remove, name)
+        shown, marker = page([self._described(one) for one in left], body)
         return {"DBClusters": shown, "Marker": marker}
 
     def _remove(self, cluster: Database) -> None:

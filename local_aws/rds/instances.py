@@ -19,6 +19,7 @@ from local_aws.rds.state import (
     now,
     page,
     resource_id,
+    still_there,
 )
 from local_aws.responses import ServiceError
 
@@ -179,16 +180,8 @@ class Instances:
             if member is None:
                 raise ServiceError("InvalidParameterValue", f"Unrecognized filter name: {one['Name']}")
             found = [instance for instance in found if instance.document.get(member) in one["Values"]]
-        left = []
-        for instance in found:
-            instance.look()
-            if not instance.status:
-                self._remove(instance)
-                if name:
-                    raise missing("instance", name)
-                continue
-            left.append(self.described(instance))
-        shown, marker = page(left, body)
+        left = still_there(found, self._remove, name)
+        shown, marker = page([self.described(one) for one in left], body)
         return {"DBInstances": shown, "Marker": marker}
 
     def _remove(self, instance: Database) -> None:
@@ -196,8 +189,11 @@ class Instances:
         instance.close()
         if instance.server is not None:
             instance.server.remove()
-        for _, base in instance.bases:
-            self._servers.remove(base)
+        if instance.keeps_backups and instance.bases:
+            self._state.retained.append(instance)
+        else:
+            for _, base in instance.bases:
+                self._servers.remove(base)
         if instance.cluster and (
             cluster := self._state.find("cluster", instance.account, instance.region, instance.cluster)
         ):
@@ -258,6 +254,7 @@ class Instances:
             )
         if final:
             self._state_snapshot(instance, final)
+        instance.keeps_backups = body.get("DeleteAutomatedBackups") is False
         instance.become("deleting", "", self._switches.rds_polls)
         return self._answer(instance)
 
@@ -292,11 +289,18 @@ class Instances:
 
     def _automated_backups(self, body: Document, account: str, region: str) -> Document:
         found = []
-        for instance in self._state.every("instance", account, region):
+        here = [one for one in self._state.retained if (one.account, one.region) == (account, region)]
+        for instance in [*self._state.every("instance", account, region), *here]:
             if instance.bases and body.get("DbiResourceId") in (None, instance.document["DbiResourceId"]):
                 newest = now() - timedelta(seconds=self._switches.rds_restore_lag_seconds)
                 window = {"EarliestTime": instance.bases[0][0], "LatestTime": newest}
-                found.append({"DBInstanceIdentifier": instance.id, "Status": "active", "RestoreWindow": window})
+                found.append(
+                    {
+                        "DBInstanceIdentifier": instance.id,
+                        "Status": "active" if instance.status else "retained",
+                        "RestoreWindow": window,
+                    }
+                )
         return {"DBInstanceAutomatedBackups": found}
 
     def _restored(

@@ -75,6 +75,9 @@ class Snapshots:
         if found is None:
             raise missing(self._of, body[f"{self._source}Identifier"])
         source: Database = found
+        if source.cluster:
+            text = "The specified instance is a member of a cluster and a snapshot cannot be created directly."
+            raise ServiceError("InvalidParameterValue", f"{text} Please use the CreateDBClusterSnapshot API instead.")
         if source.status not in ("available", "storage-optimization"):
             code = "InvalidDBInstanceState" if self._of == "instance" else "InvalidDBClusterStateFault"
             raise ServiceError(code, f"{source.id} is not in available state: it is {source.status}.")

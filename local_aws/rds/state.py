@@ -4,7 +4,7 @@ import functools
 import re
 import secrets
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -89,7 +89,8 @@ class Database(Resource):
     """An instance or a cluster, with its server.
 
     :ivar server: None for an engine that nothing stands in for. :ivar bases: copies from which its past can be reached, oldest first.
-    :ivar late: how many answers come late, see `Endpoint`. :ivar port: that was asked for.
+    :ivar late: how many answers come late, see `Endpoint`. :ivar port: that was asked for. :ivar keeps_backups: its automated backups
+        stay when it is deleted.
     """
 
     server: Server | None = None
@@ -97,6 +98,7 @@ class Database(Resource):
     bases: list[tuple[datetime, Path]] = field(default_factory=list)
     late: int = 0
     port: int | None = None
+    keeps_backups: bool = False
     cluster: str | None = None
 
     def open(self) -> None:
@@ -130,6 +132,8 @@ class State:
 
     def __init__(self) -> None:
         self._all: dict[tuple[str, str, str, str], Resource] = {}
+        self.retained: list[Database] = []
+        """Instances that were deleted and whose automated backups stay."""
 
     def add(self, resource: Resource) -> None:
         self._all[resource.kind, resource.account, resource.region, resource.id.lower()] = resource
@@ -155,6 +159,7 @@ class State:
 
     def clear(self) -> None:
         self._all.clear()
+        self.retained.clear()
 
 
 MISSING: dict[str, tuple[str, str]] = {
@@ -203,6 +208,23 @@ def arn_of(kind: str, account: str, region: str, name: str) -> str:
 def resource_id(prefix: str) -> str:
     """`db-…`: what stays when a thing is renamed, and differs when its name is used again."""
     return f"{prefix}-{secrets.token_hex(13).upper()}"
+
+
+def still_there(found: Iterable[Any], remove: Callable[[Any], None], name: str | None) -> list[Any]:
+    """Those that are left when each was asked for once more; the others are removed.
+
+    :param name: that was asked for. :raises ServiceError: when it is the one that is gone.
+    """
+    left = []
+    for one in found:
+        one.look()
+        if one.status:
+            left.append(one)
+            continue
+        remove(one)
+        if name:
+            raise missing(one.kind, name)
+    return left
 
 
 def page(found: list[Document], body: Document) -> tuple[list[Document], str | None]:

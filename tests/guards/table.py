@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from tests.guards.rds import SECTIONS as RDS
 from tests.guards.switch import Guard
 
 LIST = Path(__file__).parents[1] / "GUARDS.md"
@@ -308,6 +309,7 @@ SECTIONS: dict[str, list[Guard]] = {
         Guard("a result that AWS Backup was not told", "drills.restore_test:_post", "report.problems.append(", "(lambda text: None)(",
               f"{RESTORE_TEST}::test_a_result_that_cannot_be_told_is_a_problem"),
     ],
+    **RDS,
     "What is deleted": [
         Guard("deleting unasked", "backups.retention:expire", "if not confirm:", "if False:",
               f"{EXPIRY}::test_nothing_goes_unless_it_is_confirmed"),

@@ -10,9 +10,11 @@ from typing import Any
 
 import pytest
 
+from tests import rds
 from tests.guards.switch import Guard, find, switched_off
 from tests.guards.table import GUARDS, LIST, as_text
 
+SHARED = {"shop": rds.shop, "shared_shop": rds.shared_shop}
 FAILED = (AssertionError, pytest.fail.Exception)
 
 
@@ -64,8 +66,9 @@ def case_of(test: Any, word: str) -> dict[str, Any]:
 
 
 def fixture(name: str, module: Any, request: pytest.FixtureRequest, stack: ExitStack) -> Any:
-    """A fixture of the test's own module, made here; or one that all tests have."""
-    own = vars(module).get(name)
+    """A fixture of the test's own module, made here; or one that all tests have. An instance that lives for a module elsewhere lives for
+    one test here: the others reset the stand-in."""
+    own = vars(module).get(name) or SHARED.get(name)
     if own is None:
         return request.getfixturevalue(name)
     function = inspect.unwrap(own._get_wrapped_function())

@@ -6,14 +6,20 @@ from typing import Any
 import pytest
 
 from local_aws.server import switch
-from tablekeep.engine.clock import SystemClock
+from tablekeep.engine.backups.s3 import S3Store
+from tablekeep.engine.backups.store import AlreadyExistsError
+from tablekeep.engine.checkpoints import Checkpoint
+from tablekeep.engine.clients import SessionClients
+from tablekeep.engine.clock import SystemClock, utc_text
+from tablekeep.engine.drills import instances as drill_module
 from tablekeep.engine.drills.instance_scratch import scratch_instance, sweep_instances, tear_down_instance
 from tablekeep.engine.drills.instances import InstanceCheck
-from tablekeep.engine.drills.marks import DRILL_TAG, PREFIX, UNTIL_TAG, scratch_tags
-from tablekeep.engine.errors import BadInputError
+from tablekeep.engine.drills.marks import DRILL_TAG, PREFIX, UNTIL_TAG, run_part, scratch_tags
+from tablekeep.engine.errors import BadInputError, PermanentError
 from tablekeep.engine.marks import RUN_TAG
 from tablekeep.engine.rds.instances import contents as contents_module
 from tablekeep.engine.rds.instances.contents import Reading
+from tablekeep.engine.rds.instances.record import shelf_of
 from tablekeep.engine.rds.instances.service import Awaited
 from tablekeep.engine.rds.instances.snapshots import take_snapshot
 from tests.engine.drills.instances import Left, drill, names, page_of
@@ -156,6 +162,7 @@ def test_a_point_in_time_is_drilled_against_the_record_of_its_time(local_aws: An
     report = drill(take="point-in-time")
     assert (report.passed, report.snapshot, report.equal) == (True, None, 2), report.problems
     assert "the time of the snapshot tablekeep-shop-one" in report.chosen
+    assert {"name": "backup retention", "expected": 3, "actual": 0, "told": True} in report.settings
     latest = drill("two", take="point-in-time", checks=[InstanceCheck("gone", "SELECT count(*) = 1000 FROM orders")])
     assert latest.passed, "the recorded time again, though the rows are deleted by now"
 
@@ -221,3 +228,88 @@ def test_a_cluster_is_drilled_with_one_instance_and_both_go(local_aws: Any) -> N
     assert report.members == [f"{report.scratch}-1"]
     assert names(client) == ["shop-1", "shop-2"]
     assert [one["DBClusterIdentifier"] for one in client.describe_db_clusters()["DBClusters"]] == ["shop"]
+
+
+def test_another_database_with_the_same_rows_is_no_proof(shop: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    snapshot()
+    real = drill_module.read_first
+
+    def read(*given: Any, **more: Any) -> Any:
+        found, proof = real(*given, **more)
+        assert found["shop"].system, "the login may ask for it"
+        found["shop"].system = "1"
+        return found, proof
+
+    monkeypatch.setattr(drill_module, "read_first", read)
+    report = drill()
+    assert not report.proved
+    assert report.problems == ["database shop: it is no physical copy of the database of which the record tells"]
+
+
+def test_what_an_ended_try_has_left_goes_before_the_next(shop: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    snapshot()
+    monkeypatch.setattr(drill_module, "tear_down_instance", lambda *given: False)
+    left = drill()
+    assert not left.torn_down
+    monkeypatch.undo()
+    with connect(shop, left.scratch) as connection:
+        connection.execute("DELETE FROM orders WHERE id = 7")
+    report = drill()
+    assert report.passed, "what was left is not drilled once more"
+    assert names(shop) == ["shop"]
+
+
+def test_a_worker_that_was_thought_dead_does_not_tear_down_what_another_drills(local_aws: Any, shop: Any) -> None:
+    snapshot()
+    shelf = shelf_of(ROOT, clients().account(), "us-east-1", "shop")
+    key = f"{shelf.prefix}/_drills/{run_part('drill-1')}.json"
+    real, taken = common()["wait"], list[str]()
+
+    def wait(awaited: Awaited) -> None:
+        real(awaited)
+        if not taken:  # another worker goes on from here
+            taken.append(awaited.name)
+            other = Checkpoint(S3Store(clients(), BUCKET), key, AlreadyExistsError)
+            known = other.load()
+            assert known is not None
+            other.save(known | {"marks": known["marks"] | {"restore": utc_text(SystemClock().now())}})
+
+    with pytest.raises(PermanentError, match="another worker has gone on from here"):
+        drill(wait=wait)
+    assert names(shop) == ["shop", scratch_instance("shop", "drill-1")], "the other one needs it"
+    assert drill().passed
+    assert names(shop) == ["shop"]
+
+
+def test_a_teardown_looks_whether_anything_is_left(local_aws: Any) -> None:
+    client, wait = local_aws.client("rds"), common()["wait"]
+    for run, keep in (("gone", False), ("kept", True)):
+        name = scratch_instance("shop", run)
+        make_instance(local_aws, name, sql="", BackupRetentionPeriod=1, Tags=[{"Key": RUN_TAG, "Value": run}])
+        using = SessionClients(region="us-east-1")
+        if keep:
+            using.client("rds").meta.events.register(
+                "before-parameter-build.rds.DeleteDBInstance",
+                lambda params, **_: params.update(DeleteAutomatedBackups=False),
+            )
+        assert tear_down_instance(using, "instance", name, run, wait) == (not keep)
+        assert names(client) == []
+    (left,) = client.describe_db_instance_automated_backups()["DBInstanceAutomatedBackups"]
+    assert (left["DBInstanceIdentifier"], left["Status"]) == (scratch_instance("shop", "kept"), "retained")
+
+
+def test_a_scratch_cluster_with_an_instance_of_others_is_left_alone(local_aws: Any) -> None:
+    client, name = local_aws.client("rds"), scratch_instance("shop", "run-1")
+    client.create_db_cluster(
+        DBClusterIdentifier=name, Engine="aurora-mysql", MasterUsername=USER, MasterUserPassword=PASSWORD,
+        Tags=[{"Key": RUN_TAG, "Value": "run-1"}],
+    )  # fmt: skip
+    client.describe_db_clusters()
+    client.create_db_instance(
+        DBInstanceIdentifier="reports", DBClusterIdentifier=name, Engine="aurora-mysql", DBInstanceClass="db.r6g.large"
+    )
+    client.describe_db_instances()
+    with pytest.raises(PermanentError, match="its member reports is not this run's"):
+        tear_down_instance(clients(), "cluster", name, "run-1", common()["wait"])
+    assert names(client) == ["reports"]
+    assert client.describe_db_clusters()["DBClusters"][0]["Status"] == "available"

@@ -17,6 +17,7 @@ from tablekeep.engine.progress import NoProgress
 from tests.engine.drills.test_drill import page_of
 from tests.engine.restore.test_kept import CHANGED, INDEX, SHELF, later, pitr_set
 from tests.local_aws.test_aws_backup import PLAN, recovery_point, restore_test, start
+from tests.local_aws.test_ondemand import backed_up
 from tests.past import StandingClock, hash_of, put
 from tests.tables import BUCKET, ROOT, clients, make_table, orders
 
@@ -211,3 +212,21 @@ def test_nothing_happens_before_the_point_is_known(local_aws: Any, clock: Standi
     with pytest.raises(BadInputError, match="there is no backup of it"):
         validate(clock, job)
     assert told(local_aws, job) == (None, "")
+
+
+def test_a_drill_of_what_no_set_can_tell_has_no_time(local_aws: Any, clock: StandingClock) -> None:
+    pitr_set(clock)
+    later(clock, hours=3)
+    put(local_aws, CHANGED)
+    backed_up(local_aws)
+    report = run_drill(
+        DrillRequest(ROOT, "orders", path="backup"),
+        clients=clients(),
+        clock=clock,
+        progress=NoProgress(),
+        actor="t",
+        run="t",
+    )
+    assert (report.proved, report.rto_seconds, report.predicted_seconds) == (False, None, None)
+    assert report.problems[0].startswith("UNVERIFIED")
+    assert {"find", "verify", "proof"} <= report.phases.keys()

@@ -20,7 +20,8 @@ from tablekeep.engine.rds.instances.contents import (
     keep_marker,
     read_contents,
 )
-from tablekeep.engine.rds.instances.verdicts import judge
+from tablekeep.engine.rds.instances.proof import Proof
+from tablekeep.engine.rds.instances.verdicts import State, Verdict, judge
 
 SCHEMA = """
     CREATE TABLE a (id int PRIMARY KEY, t text, at timestamptz, n numeric, m money, f float8, b bytea);
@@ -97,8 +98,10 @@ def test_what_a_user_may_not_see_is_not_taken_for_the_whole(database: Any) -> No
         "ALTER TABLE parent_2026 ENABLE ROW LEVEL SECURITY; CREATE POLICY none ON parent_2026 USING (false)"
     )
     reader = Login({**login.given, "user": "reader", "password": "x"})
-    found = read_contents(reader, endpoint, progress=NoProgress())
-    connection.execute("DROP OWNED BY reader; DROP ROLE reader")
+    try:
+        found = read_contents(reader, endpoint, progress=NoProgress())
+    finally:
+        connection.execute("DROP OWNED BY reader; DROP ROLE reader")
     assert set(found.tables) == {"public.a"}
     assert "row security" in found.not_read["public.parent_2026"]
     assert "may not read" in found.not_read['public."Odd.name"']
@@ -234,3 +237,12 @@ def test_errors_name_no_password_and_no_value(database: Any, tmp_path: Path) -> 
     assert "planted" not in str(failed.value)
     with pytest.raises(BadInputError, match="PostgreSQL only"):
         check_engine("mysql", "looking")
+
+
+def test_bounds_alone_prove_nothing() -> None:
+    def proof(*states: State) -> Proof:
+        return Proof({"shop": [Verdict(f"public.{number}", state, 1, "") for number, state in enumerate(states)]})
+
+    assert proof("equal", "bounds").proved
+    assert not proof("bounds", "bounds").proved
+    assert not proof("not compared").proved

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from tablekeep.engine.clients import SessionClients
 from tablekeep.engine.errors import BadInputError, PermanentError
 from tablekeep.engine.marks import RUN_TAG
 from tablekeep.engine.prices import load_prices
@@ -247,3 +248,38 @@ def test_a_cluster_comes_back_with_its_instances(local_aws: Any) -> None:
     assert latest.members == ["fourth-1", "fourth-2"]
     with pytest.raises(BadInputError, match="is a member of the cluster shop"):
         snapshot("tablekeep-x", of="shop-1")
+
+
+def test_an_instance_that_others_made_at_this_moment_is_not_taken_for_the_restored_one(local_aws: Any) -> None:
+    client = make_odd_shop(local_aws, Engine="mysql")
+    bare()
+    using = SessionClients(region="us-east-1")
+    using.client("rds").meta.events.register(
+        "before-parameter-build.rds.RestoreDBInstanceFromDBSnapshot",
+        lambda **_: make_instance(local_aws, "shop-restored", Engine="mysql", sql=""),
+    )
+    with pytest.raises(BadInputError, match="another instance of this name was made at the same moment"):
+        restore(clients=using, reading=None)
+    assert describe(client, "shop-restored")["TagList"] == []
+
+
+def test_an_instance_of_others_is_not_taken_for_a_new_cluster_s(local_aws: Any) -> None:
+    make_bucket(local_aws, BUCKET)
+    client = local_aws.client("rds")
+    client.create_db_cluster(
+        DBClusterIdentifier="shop",
+        Engine="aurora-mysql",
+        MasterUsername=USER,
+        MasterUserPassword=PASSWORD,
+        DeletionProtection=False,
+    )
+    client.describe_db_clusters()
+    client.create_db_instance(
+        DBInstanceIdentifier="shop-1", DBClusterIdentifier="shop", Engine="aurora-mysql", DBInstanceClass="db.r6g.large"
+    )
+    client.describe_db_instances()
+    bare()
+    make_instance(local_aws, "shop-restored-1", Engine="mysql", sql="")
+    with pytest.raises(PermanentError, match="another instance has this name"):
+        restore(reading=None)
+    assert "DBClusterIdentifier" not in describe(client, "shop-restored-1")

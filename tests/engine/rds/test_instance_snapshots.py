@@ -13,6 +13,7 @@ from tablekeep.engine.backups.s3 import S3Store
 from tablekeep.engine.clients import SessionClients
 from tablekeep.engine.clock import SystemClock, utc_text
 from tablekeep.engine.errors import BadInputError, PermanentError, TransientError
+from tablekeep.engine.rds.instances import retention as retention_module
 from tablekeep.engine.rds.instances.contents import Reading
 from tablekeep.engine.rds.instances.copy import copy_snapshot
 from tablekeep.engine.rds.instances.marked import COPY_TAG, SNAPSHOT_TAG, Listed, list_snapshots
@@ -330,3 +331,23 @@ def test_names_fit_everywhere() -> None:
     name = new_name("a" * 63, SystemClock())
     assert len(name) <= 63
     assert name.startswith("tablekeep-")
+
+
+def test_a_snapshot_that_lost_its_marks_meanwhile_stays(local_aws: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    make_bucket(local_aws, BUCKET)
+    client = make_instance(local_aws, Engine="mysql", sql="")
+    for name in ("tablekeep-a", "tablekeep-b"):
+        take_snapshot("shop", ROOT, name=name, reading=None, **common())
+    arn = client.describe_db_snapshots(DBSnapshotIdentifier="tablekeep-a")["DBSnapshots"][0]["DBSnapshotArn"]
+    real = retention_module._stopped
+
+    def unmark(*given: Any) -> str:
+        client.remove_tags_from_resource(ResourceName=arn, TagKeys=[SNAPSHOT_TAG])
+        return real(*given)
+
+    monkeypatch.setattr(retention_module, "_stopped", unmark)
+    given: dict[str, Any] = {"clients": clients(), "clock": SystemClock(), "confirm": True}
+    expiry = expire_snapshots("shop", "instance", Keep(daily=1, minimum=1), **given)
+    assert [(one.snapshot, one.why) for one in expiry.snapshots][1] == ("tablekeep-a", []), "it was to go"
+    assert expiry.deleted == []
+    assert len(client.describe_db_snapshots()["DBSnapshots"]) == 2
