@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.cli.test_cli import tablekeep
-from tests.tables import ROOT, export, make_bucket, make_table, orders
+from tests.tables import BUCKET, ROOT, export, make_bucket, make_table, orders
 
 
 @pytest.fixture
@@ -104,6 +104,23 @@ def test_the_list_tells_what_is_too_old_and_what_dynamodb_has(backup: str, local
     assert json.loads(late.stdout)["objectives"][0]["missed"]
     assert tablekeep("list", ROOT, "--table", "nowhere", "--rpo", "26h").returncode == 1
     assert "before" not in tablekeep("list", ROOT).stdout
+
+
+def test_expire_warns_of_a_lock_that_outlasts_the_rules(local_aws: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONPATH", "plugins")
+    s3 = local_aws.client("s3")
+    s3.create_bucket(Bucket=BUCKET, ObjectLockEnabledForBucket=True)
+    lock = {"ObjectLockEnabled": "Enabled", "Rule": {"DefaultRetention": {"Mode": "GOVERNANCE", "Years": 1}}}
+    s3.put_object_lock_configuration(Bucket=BUCKET, ObjectLockConfiguration=lock)
+    make_table(local_aws, "orders", orders(2))
+    export("orders")
+    rules = ("expire", ROOT, "--table", "orders", "--daily", "35", "--minimum", "1")
+    told = tablekeep(*rules).stdout
+    assert (
+        "WARNING: backup.keep holds an ordinary backup for about 35 days (daily: 35), Object Lock keeps it for 365 days"
+        in told
+    )
+    assert "365 days" in json.loads(tablekeep(*rules, "--json").stdout)["warning"]
 
 
 def test_backups_are_kept_pinned_and_expired(backup: str) -> None:

@@ -53,6 +53,8 @@ def tell(outcome: Outcome) -> None:
     ]
     rows += [["", "of a dead run", size_text(size), gone, name] for name, size in document["orphans"].items()]
     print_table(["as of", "kind", "size", "kept for", "backup"], rows, right=(2,))
+    if document["warning"]:
+        sys.stdout.write(f"WARNING: {document['warning']}.\n")
     if document["stopped"]:
         sys.stdout.write(f"NOTHING IS DELETED: {document['stopped']}.\n")
     elif not document["confirmed"]:

@@ -48,6 +48,8 @@ class ExpireBackupsOperator(TableOperator):
         expiry = expire(store, shelf, Keep(**self.keep), confirm=True, stale=stale, uses=uses, **common)
         for one in expiry.sets:
             self.log.info("%s %s: %s", one.kind, one.backup_id, ", ".join(one.why) or "deleted")
+        if expiry.warning:
+            self.log.warning("%s", expiry.warning)
         if expiry.stopped:
             self.log.warning("nothing is deleted: %s", expiry.stopped)
-        return {"deleted": expiry.deleted, "bytes": expiry.bytes, "stopped": expiry.stopped}
+        return {"deleted": expiry.deleted, "bytes": expiry.bytes, "stopped": expiry.stopped, "warning": expiry.warning}

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from tablekeep.engine.backups.catalog import list_shelf
 from tablekeep.engine.backups.chains import chain
 from tablekeep.engine.backups.location import Shelf
+from tablekeep.engine.backups.locks import held, lock_warning
 from tablekeep.engine.backups.manifest import Manifest, Window
 from tablekeep.engine.backups.records import read_records, write_record
 from tablekeep.engine.backups.retention import GRACE, Keep, expire, judge_sets, pins
@@ -217,6 +218,57 @@ def test_a_locked_backup_is_kept(local_aws: Any) -> None:
     done = run(Keep(daily=1, minimum=1))
     assert sorted(left()) == sorted([backups[0], backups[2]])
     assert next(one.why for one in done.sets if one.backup == backups[0])[0].startswith("locked until")
+
+
+def locking_bucket(aws: Any, days: int) -> None:
+    """Three daily backups in a bucket that locks what is new."""
+    s3 = aws.client("s3")
+    s3.create_bucket(Bucket=BUCKET, ObjectLockEnabledForBucket=True)
+    rule = {"DefaultRetention": {"Mode": "COMPLIANCE", "Days": days}}
+    lock = {"ObjectLockEnabled": "Enabled", "Rule": rule}
+    s3.put_object_lock_configuration(Bucket=BUCKET, ObjectLockConfiguration=lock)
+    make_table(aws, "orders", orders(3))
+    for day in (2, 1, 0):
+        verify(export("orders", clock=AtTime(datetime.now(UTC) - timedelta(days=day))).backup)
+
+
+def test_a_lock_that_outlasts_the_rules_is_told_once_with_both_periods(local_aws: Any) -> None:
+    locking_bucket(local_aws, 90)
+    done = run(Keep(daily=1, minimum=1))
+    assert done.deleted == []
+    assert done.warning.count("Object Lock") == 1
+    for part in (
+        "for about 1 day (daily: 1)",
+        "Object Lock keeps it for 90 days (the bucket's default retention)",
+        "; 2 that no rule keeps",
+    ):
+        assert part in done.warning, part
+    wide = run(Keep(daily=35, minimum=1))
+    assert "for about 35 days (daily: 35)" in wide.warning, "nothing is to be deleted yet, and it is told beforehand"
+    assert "no rule keeps" not in wide.warning
+    assert run(Keep(daily=90, minimum=1)).warning == ""
+
+
+def test_locks_of_objects_are_compared_with_the_rules_too(local_aws: Any) -> None:
+    locking_bucket(local_aws, 1)
+    assert run(Keep(daily=3, minimum=1)).warning == ""
+    key = open_backup(clients(), left()[-1]).manifest.location.manifest_key
+    until = datetime.now(UTC) + timedelta(days=30)
+    local_aws.client("s3").put_object_retention(
+        Bucket=BUCKET, Key=key, Retention={"Mode": "COMPLIANCE", "RetainUntilDate": until}
+    )
+    told = run(Keep(daily=1, minimum=1)).warning
+    assert "Object Lock keeps it for 32 days (set on the objects)" in told
+    assert "2 that no rule keeps stay by their lock alone" in told
+
+
+def test_backups_that_are_rarer_than_days_are_held_for_longer() -> None:
+    weekly = [datetime(2026, 11, 1, tzinfo=UTC) + timedelta(weeks=n) for n in range(5)]
+    assert held(35, weekly) == timedelta(weeks=35)
+    assert held(35, []) == held(35, weekly[:1]) == timedelta(days=35)
+    assert lock_warning(35, weekly, timedelta(days=90), [], weekly[-1]) == ""
+    forever = datetime.max.replace(tzinfo=UTC)
+    assert lock_warning(1, weekly, None, [(weekly[0], forever)], weekly[-1]) == "", "a legal hold is no period"
 
 
 @pytest.mark.parametrize("keep", [Keep(), Keep(daily=-1, weekly=2), Keep(daily=1, minimum=0)])

@@ -12,10 +12,11 @@ from typing import Any
 
 from tablekeep.engine.backups.catalog import judged, list_shelf
 from tablekeep.engine.backups.location import _BACKUP_ID, MANIFEST, SetLocation, Shelf
+from tablekeep.engine.backups.locks import lock_warning
 from tablekeep.engine.backups.manifest import Manifest
 from tablekeep.engine.backups.records import Kind, read_records, write_record
 from tablekeep.engine.backups.store import AlreadyExistsError, Store
-from tablekeep.engine.clock import Clock, utc_text
+from tablekeep.engine.clock import Clock, parse_utc, utc_text
 from tablekeep.engine.errors import BadInputError
 from tablekeep.engine.leases import Lease
 from tablekeep.engine.progress import Progress
@@ -82,6 +83,7 @@ class Expiry:
     """What would be or was deleted.
 
     :ivar stopped: why nothing is deleted at all; empty when it is not so. :ivar orphans: folders of dead runs, and their bytes.
+    :ivar warning: that Object Lock outlasts the rules, with both periods; empty when it does not.
     :ivar deleted: ids of sets and orphans that are gone now. :ivar bytes: that became free, or would.
     """
 
@@ -91,6 +93,7 @@ class Expiry:
     stopped: str = ""
     deleted: list[str] = field(default_factory=list)
     bytes: int = 0
+    warning: str = ""
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -255,11 +258,15 @@ def _plan(store: Store, shelf: Shelf, keep: Keep, stale: timedelta, uses: Uses) 
         expiry.stopped = f"the newest backup is {age.total_seconds() / 3600:,.0f} hours old: nothing is deleted until there is a new one"
     elif sum(one.kept and one.backup_id in verified for one in verdicts) < keep.minimum:
         expiry.stopped = f"fewer than {keep.minimum} verified full backups would stay: verify them with level full"
+    locked = []
     for one in verdicts:
         if not one.kept and (until := store.locked_until(shelf.set(one.backup_id).manifest_key)) and until > now:
             one.why.append(f"locked until {utc_text(until)}")
+            locked.append((parse_utc(one.as_of), until))
         if not one.kept:
             one.why += uses(shelf.set(one.backup_id))
+    full = [one.as_of for one in listing.backups if one.window is None]
+    expiry.warning = lock_warning(keep.daily, full, store.default_lock(), locked, now)
     expiry.orphans = _orphans(store, shelf, {one.backup_id for one in listing.backups}, now, uses)
     expiry.bytes = sum(one.bytes for one in verdicts if not one.kept) + sum(expiry.orphans.values())
     if expiry.stopped:

@@ -6,7 +6,7 @@ Conditional writes: S3 User Guide, "Conditional writes" (If-None-Match since Aug
 import base64
 import hashlib
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any
 
@@ -209,6 +209,15 @@ class S3Store:
             return datetime.max.replace(tzinfo=UTC)
         until: datetime | None = answer.get("ObjectLockRetainUntilDate")
         return until
+
+    def default_lock(self) -> timedelta | None:
+        try:
+            with translated(f"asking for the Object Lock of {self.bucket}"):
+                answer = self._s3.get_object_lock_configuration(Bucket=self.bucket, **self._owner)
+        except PermanentError:  # there is none, or it may not be asked
+            return None
+        rule = answer["ObjectLockConfiguration"].get("Rule", {}).get("DefaultRetention", {})
+        return timedelta(days=rule.get("Days", 0) + 365 * rule.get("Years", 0)) or None
 
     def now(self) -> datetime:
         """From the Date header of a HEAD on the bucket."""

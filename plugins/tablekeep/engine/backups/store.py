@@ -7,7 +7,7 @@ import hashlib
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
 from tablekeep.engine.errors import PermanentError
@@ -102,6 +102,10 @@ class Store(Protocol):
         """Until when the object may not be deleted (Object Lock); the end of time under a legal hold, None when it may."""
         ...
 
+    def default_lock(self) -> timedelta | None:
+        """How long new objects may not be deleted (Object Lock's default retention); None when there is no such, or it may not be asked."""
+        ...
+
     def now(self) -> datetime:
         """The store's own clock, to the second; leases are judged by it, never by a worker's."""
         ...
@@ -174,6 +178,9 @@ class MemoryStore:
         yield from sorted(names)
 
     def locked_until(self, key: str) -> datetime | None:
+        return None
+
+    def default_lock(self) -> timedelta | None:
         return None
 
     def now(self) -> datetime:
