@@ -62,6 +62,22 @@ def test_some_items_to_a_table_and_to_a_file(backup: str, tmp_path: Path) -> Non
     assert written.returncode == 0, written.stderr
     lines = gzip.decompress(file.read_bytes()).splitlines()
     assert len(lines) == json.loads(written.stdout)["items"] == 3
+    listed = tmp_path / "listed.json"
+    listed.write_text(
+        '{"pk": "x", "sk": 1}\n{"pk": "customer-1", "sk": 1}\n{"pk": "y", "sk": 1}\n{"pk": "x", "sk": 1}\n'
+    )
+    few = tablekeep("restore", backup, "--to-file", str(tmp_path / "few.json"), "--keys-file", str(listed))
+    assert few.returncode == 0, few.stderr
+    assert (
+        "2 of the 3 listed keys are not in the backup, or not wanted by the rest: in the list number 1, 3" in few.stdout
+    )
+    told = json.loads(
+        tablekeep("restore", backup, "--to-file", str(tmp_path / "f.json"), "--keys-file", str(listed), "--json").stdout
+    )
+    assert (told["items"], told["absent"], told["absent_keys"]) == (1, 2, [1, 3])
+    assert told["selection"]["keys"]["count"] == 3
+    unwanted = tablekeep("restore", backup, "--to-file", str(tmp_path / "none.json"), "--where", "price < 0")
+    assert "no item of the backup is wanted" in unwanted.stdout
     back = tablekeep("restore", backup, "--to-table", "orders", "--mode", "missing-only")
     assert "0 written, 40 there already, 0 kept" in back.stdout
 

@@ -50,6 +50,11 @@ SECTIONS: dict[str, list[Guard]] = {
     "What a restore may do": [
         Guard("another plan than was approved", "restore.plan:RestorePlan.check_hash", "if wanted is not None", "if False", SHOWN),
         Guard("a plan named by too few digits", "restore.plan:RestorePlan.check_hash", "len(wanted) >= 16 and ", "", SHOWN),
+        Guard("a condition on what no item of a past time has", "restore.plan:wanted", "if selection.conditions:",
+              "if selection.conditions and len(source.sets) == 1:",
+              f"{PARTS}::test_conditions_on_a_past_time_know_what_the_increments_have"),
+        Guard("a condition judged without the increments", "restore.plan:wanted", "in source.sets:", "in source.sets[:1]:",
+              f"{PARTS}::test_conditions_on_a_past_time_know_what_the_increments_have", error="BadInputError"),
         Guard("a plan that was shown long ago", "restore.shown:check_age", "and clock.now() - shown <= holds", "",
               "engine/restore/test_shown.py::test_a_plan_is_carried_out_within_four_hours_and_refused_after_them"),
         Guard("a new table that exists", "restore.targets:look_at_target", "_refuse_existing(clients, name, what)", "pass", REFUSED,

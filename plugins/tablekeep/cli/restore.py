@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -233,6 +234,7 @@ def tell(outcome: Outcome) -> None:
                 ("file", document["file"]),
                 ("items", f"{document['items']:,}"),
                 ("proved", f"yes: content hash {document['content_hash']}"),
+                *(("NOTE", one) for one in _absent(document)),
             ]
         )
         return
@@ -282,3 +284,11 @@ def _counts(document: dict[str, Any]) -> str:
     if document["mode"] in ("new", "empty"):
         return ""
     return f": {document['written']:,} written, {document['equal']:,} there already, {document['kept']:,} kept as they are in the table"
+
+
+def _absent(document: dict[str, Any]) -> Iterator[str]:
+    """What of a file's wishes is not in it: told, and no failure, as in a restore to a table."""
+    if note := absent_text(document["selection"], document["items"]):
+        numbers = ", ".join(str(one) for one in document["absent_keys"])
+        more = ", …" if document["absent"] > len(document["absent_keys"]) else ""
+        yield f"{note}: in the list number {numbers}{more}" if numbers else note

@@ -17,7 +17,7 @@ from tablekeep.engine.progress import NoProgress
 from tablekeep.engine.restore.file import restore_to_file
 from tablekeep.engine.restore.request import RestoreRequest
 from tablekeep.engine.restore.table import restore_table
-from tests.past import NIGHT, StandingClock, two_increments
+from tests.past import NIGHT, StandingClock, back_up_changes, put, two_increments
 from tests.tables import BUCKET, clients, export, for_boto, make_bucket, make_table, orders
 
 SHELF = Shelf(BUCKET, "backups", "123456789012", "us-east-1", "dynamodb", "orders")
@@ -138,6 +138,30 @@ def test_a_past_time_folds_the_increments_in(local_aws: Any, clock: StandingCloc
     assert held(local_aws, "one-item") == {canonical_item(orders()[1] | {"price": {"N": "1"}})}
     with pytest.raises(BadInputError, match="no usable backup so old"):
         restore("too-old", clock=clock, shelf=SHELF, as_of=NIGHT)
+
+
+def test_conditions_on_a_past_time_know_what_the_increments_have(
+    local_aws: Any, clock: StandingClock, tmp_path: Path
+) -> None:
+    two_increments(local_aws, clock)
+    clock.set(NIGHT + 3 * HOUR)
+    put(local_aws, [orders()[3] | {"coupon": {"S": "ten"}}])
+    clock.set(NIGHT + 3 * HOUR + 30 * MINUTE)
+    back_up_changes(clock, 3)
+    given: dict[str, Any] = {"clock": clock, "shelf": SHELF, "as_of": NIGHT + 5 * HOUR}
+    report = restore("with-coupon", where=("coupon exists",), **given)
+    assert (report.items, report.proved) == (1, True)
+    with pytest.raises(BadInputError, match=r"no item of the backup has the attribute coupons\. near it: coupon"):
+        restore("nothing", where=("coupons exists",), **given)
+    given["as_of"] = NIGHT + 2 * HOUR
+    with pytest.raises(BadInputError, match="no item of the backup has the attribute coupon"):
+        restore("nothing", where=("coupon exists",), **given)
+    with pytest.raises(BadInputError, match="the attribute prices"):
+        restore_to_file(
+            RestoreRequest("to-file", None, shelf=SHELF, as_of=NIGHT + 5 * HOUR, where=("prices > 1",)),
+            tmp_path / "x.json", clients=clients(), progress=NoProgress(),
+        )  # fmt: skip
+    assert local_aws.client("dynamodb").list_tables()["TableNames"] == ["orders", "with-coupon"]
 
 
 def test_to_a_file_whole_private_and_never_over_another(aws: Any, tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from tablekeep.engine.clock import Clock, utc_text
 from tablekeep.engine.dynamodb.reapply import plan_settings
 from tablekeep.engine.dynamodb.settings import TableSettings
 from tablekeep.engine.errors import BadInputError
+from tablekeep.engine.items.census import Census
 from tablekeep.engine.prices import Prices
 from tablekeep.engine.progress import Progress
 from tablekeep.engine.restore.count import count_items
@@ -173,9 +174,11 @@ def open_source(
 def wanted(request: RestoreRequest, source: Source) -> Selection:
     """What the request wants of a source. :raises BadInputError: for what cannot be read, or an attribute that no item has."""
     selection = request.selection(source.full.key)
-    if selection.conditions and len(source.sets) == 1:  # increments may have attributes of their own
-        census = BackupSet(source.store, source.full).document("census")
-        check_attributes(selection, census, f"selecting items of {source.full.uri}")
+    if selection.conditions:
+        census = Census()
+        for one in source.sets:  # increments may have attributes of their own
+            census.merge(Census.from_json(BackupSet(source.store, one).document("census")))
+        check_attributes(selection, census.as_json(), f"selecting items of {source.manifest.uri}")
     return selection
 
 

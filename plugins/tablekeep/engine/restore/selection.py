@@ -81,13 +81,15 @@ def _contains(there: dict[str, Any], wanted: dict[str, Any]) -> bool:
 class Selection:
     """What is wanted; everything when nothing is given. All that is given must hold.
 
-    :ivar keys: canonical keys. :ivar prefix: a key attribute (S) and what its value begins with.
+    :ivar keys: canonical keys; `listed`: the same in the order in which they were given.
+    :ivar prefix: a key attribute (S) and what its value begins with.
     """
 
     key_names: tuple[str, ...]
     keys: frozenset[bytes] | None = None
     prefix: tuple[str, str] | None = None
     conditions: tuple[Condition, ...] = field(default=())
+    listed: tuple[bytes, ...] = field(default=())
 
     @property
     def everything(self) -> bool:
@@ -106,6 +108,10 @@ class Selection:
         if self.prefix is not None and not str(attributes[self.prefix[0]].get("S", "")).startswith(self.prefix[1]):
             return False
         return all(condition.holds(attributes) for condition in self.conditions)
+
+    def keys_of(self, items: Iterable[bytes]) -> set[bytes]:
+        """The canonical keys of canonical items."""
+        return {canonical_key(canonical_attributes(parse_item(item)), self.key_names) for item in items}
 
     def as_dict(self) -> dict[str, Any] | None:
         """For plans and records: no value of an item, but what tells two selections apart."""
@@ -172,10 +178,11 @@ def select(
     :raises BadInputError: for what cannot be read; values are not quoted.
     """
     names = tuple(name for name, _ in key)
-    chosen = None if keys is None else frozenset(_key(text, number, key) for number, text in enumerate(keys, 1))
-    if chosen is not None and not chosen:
+    listed = tuple(_key(text, number, key) for number, text in enumerate(keys or (), 1))
+    if keys is not None and not listed:
         raise BadInputError("reading the keys", "there is none", "give at least one, a JSON object a line")
-    return Selection(names, chosen, _prefix(key_prefix, key), tuple(_condition(text) for text in where))
+    chosen = None if keys is None else frozenset(listed)
+    return Selection(names, chosen, _prefix(key_prefix, key), tuple(_condition(text) for text in where), listed)
 
 
 def _key(text: str, number: int, key: Key) -> bytes:
