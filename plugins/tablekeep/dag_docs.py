@@ -1,5 +1,7 @@
 """The text that Airflow shows on each DAG: what it does, and what to do when it is red."""
 
+from collections.abc import Sequence
+
 from tablekeep.engine.config.kinds.dynamodb import DynamoDBPipeline
 from tablekeep.engine.config.kinds.rds import RdsPipeline
 from tablekeep.engine.config.kinds.s3 import FilesPipeline
@@ -208,15 +210,17 @@ RPO {rpo}. The link *Drill report* on the task shows a page that can be printed.
 """
 
 
+def restore_rules(patterns_refused: Sequence[str], people: Sequence[str]) -> tuple[str, str]:
+    """Names that are refused, and who restores."""
+    refused = ", ".join(f"`{one}`" for one in patterns_refused) or "none"
+    if not people:
+        return refused, "Whoever may use this DAG may approve it."
+    return refused, f"One of {', '.join(people)} triggers it, another one approves it."
+
+
 def restore_doc(pipeline: DynamoDBPipeline) -> str:
     """For `restore__…`."""
-    refused = ", ".join(f"`{one}`" for one in pipeline.restore.patterns_refused) or "none"
-    people = pipeline.restore.people
-    who = (
-        f"One of {', '.join(people)} triggers it, another one approves it."
-        if people
-        else "Whoever may use this DAG may approve it."
-    )
+    refused, who = restore_rules(pipeline.restore.patterns_refused, pipeline.restore.people)
     return f"""# Restore of `{pipeline.table}`
 
 Runs by hand only. {who}

@@ -1,6 +1,6 @@
 """The text on the DAGs of `kind: rds-instance`."""
 
-from tablekeep.dag_docs import schedule_text
+from tablekeep.dag_docs import restore_rules, schedule_text
 from tablekeep.engine.config.kinds.rds_instance import RdsInstancePipeline
 from tablekeep.engine.config.values import duration_text
 
@@ -61,13 +61,7 @@ The link *Drill report* on the task shows a page that can be printed.
 
 def instance_restore_doc(pipeline: RdsInstancePipeline) -> str:
     """For `restore__…`."""
-    refused = ", ".join(f"`{one}`" for one in pipeline.restore.patterns_refused) or "none"
-    people = pipeline.restore.people
-    who = (
-        f"One of {', '.join(people)} triggers it, another one approves it."
-        if people
-        else "Whoever may use this DAG may approve it."
-    )
+    refused, who = restore_rules(pipeline.restore.patterns_refused, pipeline.restore.people)
     return f"""# Restore of `{pipeline.database}`
 
 Runs by hand only. {who}

@@ -1,6 +1,5 @@
 """The DAGs of `kind: dynamodb`: `backup__<name>`, `copy__<name>__<copy>`, `verify__<name>`, `drill__<name>`, `restore__<name>`."""
 
-import functools
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -9,7 +8,7 @@ from airflow.sdk import DAG, chain
 from tablekeep.dag_common import aws_of, cron_timetable, make_dag, max_usd, source_of
 from tablekeep.dag_docs import backup_doc
 from tablekeep.dag_restores import drill_dag, restore_dag
-from tablekeep.dag_sets import FULL, after_verify, copy_dag, verify_dag, with_steps
+from tablekeep.dag_sets import FULL, after_verify, set_makers, with_steps
 from tablekeep.engine.config.kinds.dynamodb import DynamoDBPipeline
 from tablekeep.operators.export import DynamoDBToParquetOperator
 from tablekeep.operators.incremental import IncrementalBackupOperator
@@ -20,11 +19,7 @@ from tablekeep.operators.verify import VerifyBackupOperator
 
 def makers(pipeline: DynamoDBPipeline) -> Mapping[str, Callable[[], DAG]]:
     """The DAGs that a pipeline has, and how each is made."""
-    found: dict[str, Callable[[], DAG]] = {f"backup__{pipeline.name}": lambda: _backup(pipeline)}
-    for copy in pipeline.copies:
-        found[f"copy__{pipeline.name}__{copy.name}"] = functools.partial(copy_dag, pipeline, copy, source_of(pipeline))
-    if pipeline.verify:
-        found[f"verify__{pipeline.name}"] = lambda: verify_dag(pipeline, source_of(pipeline))
+    found = set_makers(pipeline, lambda: _backup(pipeline), source_of(pipeline))
     if pipeline.drill:
         found[f"drill__{pipeline.name}"] = lambda: drill_dag(pipeline)
     found[f"restore__{pipeline.name}"] = lambda: restore_dag(pipeline)

@@ -1,6 +1,5 @@
 """The DAGs of `kind: rds`: `backup__<name>`, `copy__<name>__<copy>`, `verify__<name>`."""
 
-import functools
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -8,7 +7,7 @@ from airflow.sdk import DAG, chain
 
 from tablekeep.dag_common import aws_of, cron_timetable, make_dag
 from tablekeep.dag_docs import sql_backup_doc
-from tablekeep.dag_sets import FULL, after_verify, copy_dag, verify_dag, with_steps
+from tablekeep.dag_sets import FULL, after_verify, set_makers, with_steps
 from tablekeep.engine.config.kinds.rds import RdsPipeline
 from tablekeep.operators.sql import SqlChangesToParquetOperator, SqlToParquetOperator
 from tablekeep.operators.verify import VerifyBackupOperator
@@ -16,12 +15,7 @@ from tablekeep.operators.verify import VerifyBackupOperator
 
 def makers(pipeline: RdsPipeline) -> Mapping[str, Callable[[], DAG]]:
     """The DAGs that a pipeline has, and how each is made."""
-    found: dict[str, Callable[[], DAG]] = {f"backup__{pipeline.name}": lambda: _backup(pipeline)}
-    for copy in pipeline.copies:
-        found[f"copy__{pipeline.name}__{copy.name}"] = functools.partial(copy_dag, pipeline, copy, _source(pipeline))
-    if pipeline.verify:
-        found[f"verify__{pipeline.name}"] = lambda: verify_dag(pipeline, _source(pipeline))
-    return found
+    return set_makers(pipeline, lambda: _backup(pipeline), _source(pipeline))
 
 
 def _source(pipeline: RdsPipeline) -> dict[str, Any]:

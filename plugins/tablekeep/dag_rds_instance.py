@@ -7,11 +7,9 @@ from airflow.sdk import DAG, Param, chain
 
 from tablekeep.dag_common import aws_of, cron_timetable, make_dag, max_usd, torn_down
 from tablekeep.dag_docs_instances import instance_drill_doc, instance_restore_doc, snapshot_doc
-from tablekeep.dag_restores import ASKED_BY
+from tablekeep.dag_restores import approval
 from tablekeep.dag_steps import surround
 from tablekeep.engine.config.kinds.rds_instance import Placed, RdsInstancePipeline
-from tablekeep.engine.restore.shown import PLAN_HOLDS
-from tablekeep.operators.approve import ApproveRestoreOperator
 from tablekeep.operators.instance_drill import InstanceDrillOperator, SweepScratchInstancesOperator
 from tablekeep.operators.instances import (
     CopyInstanceSnapshotOperator,
@@ -145,20 +143,9 @@ def _restore(pipeline: RdsInstancePipeline) -> DAG:
         plan = PlanInstanceRestoreOperator(
             task_id="plan", snapshot="{{ params.snapshot or '' }}", people=restore.people, **asked, **_source(pipeline)
         )
-        approve = ApproveRestoreOperator(
-            task_id="approve",
-            subject=f"Restore of {pipeline.database} to {{{{ params.to }}}}" + ASKED_BY,
-            body="{{ ti.xcom_pull(task_ids='plan')['text'] }}",
-            plan_hash="{{ ti.xcom_pull(task_ids='plan')['hash'] }}",
-            people=restore.people,
-            notify=pipeline.monitor.notify if pipeline.monitor else None,
-            response_timeout=PLAN_HOLDS,
-            retries=0,
-            table=pipeline.database,
-            to=pipeline.records,
-            service="rds",
-            **aws_of(pipeline),
-        )
+        subject = f"Restore of {pipeline.database} to {{{{ params.to }}}}"
+        shelf = {"table": pipeline.database, "to": pipeline.records, "service": "rds"}
+        approve = approval(pipeline, subject, **shelf, **aws_of(pipeline))
         apply = RestoreInstanceOperator(
             task_id="restore",
             snapshot="{{ ti.xcom_pull(task_ids='plan')['snapshot'] }}",

@@ -9,6 +9,7 @@ from tablekeep.dag_common import cron_timetable, make_dag, max_usd, source_of, t
 from tablekeep.dag_docs import drill_doc, restore_doc
 from tablekeep.dag_steps import surround
 from tablekeep.engine.config.kinds.dynamodb import DynamoDBPipeline
+from tablekeep.engine.config.kinds.rds_instance import RdsInstancePipeline
 from tablekeep.engine.restore.shown import PLAN_HOLDS
 from tablekeep.operators.approve import ApproveRestoreOperator
 from tablekeep.operators.drill import RestoreDrillOperator, SweepScratchTablesOperator
@@ -29,6 +30,21 @@ _KEPT: dict[str, Any] = {
     "description": "With path backup: ARN of an on-demand backup or a recovery point; empty: the newest.",
 }
 _LINES = {"type": ["null", "array"], "items": {"type": "string"}}
+
+
+def approval(pipeline: DynamoDBPipeline | RdsInstancePipeline, subject: str, **source: Any) -> ApproveRestoreOperator:
+    """The task `approve`, over the task `plan`. :param subject: what is asked, a template. :param source: as the operator takes it."""
+    return ApproveRestoreOperator(
+        task_id="approve",
+        subject=subject + ASKED_BY,
+        body="{{ ti.xcom_pull(task_ids='plan')['text'] }}",
+        plan_hash="{{ ti.xcom_pull(task_ids='plan')['hash'] }}",
+        people=pipeline.restore.people,
+        notify=pipeline.monitor.notify if pipeline.monitor else None,
+        response_timeout=PLAN_HOLDS,
+        retries=0,
+        **source,
+    )
 
 
 def restore_dag(pipeline: DynamoDBPipeline) -> DAG:
@@ -69,17 +85,8 @@ def restore_dag(pipeline: DynamoDBPipeline) -> DAG:
             count="{{ params['count'] }}",
             **asked,
         )
-        approve = ApproveRestoreOperator(
-            task_id="approve",
-            subject=f"Restore of {pipeline.table} to {{{{ params.to_table }}}}" + ASKED_BY,
-            body="{{ ti.xcom_pull(task_ids='plan')['text'] }}",
-            plan_hash="{{ ti.xcom_pull(task_ids='plan')['hash'] }}",
-            people=restore.people,
-            notify=pipeline.monitor.notify if pipeline.monitor else None,
-            response_timeout=PLAN_HOLDS,
-            retries=0,
-            **source_of(pipeline),
-        )
+        subject = f"Restore of {pipeline.table} to {{{{ params.to_table }}}}"
+        approve = approval(pipeline, subject, **source_of(pipeline))
         planned = {name: f"{{{{ ti.xcom_pull(task_ids='plan')['{name}'] }}}}" for name in ("backup", "backup_arn")}
         applied = _apply(pipeline, asked | planned)
         chain(plan, approve, *applied)

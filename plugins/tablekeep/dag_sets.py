@@ -1,6 +1,7 @@
 """The DAGs of all kinds that make backup sets: what follows a backup, `copy__…` and `verify__…`."""
 
-from collections.abc import Mapping
+import functools
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import Any
 
@@ -21,6 +22,21 @@ from tablekeep.operators.verify import VerifyBackupOperator
 
 FULL = {"full": Param(False, type="boolean", title="Full", description="Back up the whole table, not the changes.")}
 """The form of a backup with increments."""
+
+
+def set_makers(
+    pipeline: SetPipeline, backup: Callable[[], DAG], source: Mapping[str, Any]
+) -> dict[str, Callable[[], DAG]]:
+    """`backup__…`, `copy__…`, `verify__…`: those that a pipeline has, and how each is made.
+
+    :param backup: makes the first. :param source: where the backups lie, as operators take it.
+    """
+    found = {f"backup__{pipeline.name}": backup}
+    for copy in pipeline.copies:
+        found[f"copy__{pipeline.name}__{copy.name}"] = functools.partial(copy_dag, pipeline, copy, source)
+    if pipeline.verify:
+        found[f"verify__{pipeline.name}"] = functools.partial(verify_dag, pipeline, source)
+    return found
 
 
 def after_verify(

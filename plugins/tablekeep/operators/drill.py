@@ -5,12 +5,11 @@ from typing import Any
 
 from tablekeep.links import DrillReportLink, console_link
 from tablekeep.notify import publish
-from tablekeep.operators.base import TablekeepOperator
+from tablekeep.operators.base import TablekeepOperator, TargetOperator
 from tablekeep.operators.shelves import shelf_of
-from tablekeep.runtime import clients_for
 
 
-class DrillOperator(TablekeepOperator):
+class DrillOperator(TargetOperator):
     """What all drills have: a link to the report, metrics, somebody who is told, and a red task for one that did not pass.
 
     :param notify: an SNS topic that is told of a drill that did not pass.
@@ -71,7 +70,6 @@ class RestoreDrillOperator(DrillOperator):
     :param checks: of the team: `{"name", "sql", "python"}`.
     :param rto_seconds, rpo_seconds: objectives. :param max_wcu, max_rcu: write and read capacity units a second.
     :param max_usd: of one drill.
-    :param target_aws_conn_id, target_region_name: where the scratch table is made; default where the table is.
     """
 
     template_fields: Sequence[str] = ("table", "to", "backup_arn", "restore_job", *TablekeepOperator.template_fields)
@@ -96,8 +94,6 @@ class RestoreDrillOperator(DrillOperator):
         max_wcu: float | None = None,
         max_rcu: float | None = None,
         max_usd: float | None = None,
-        target_aws_conn_id: str | None = None,
-        target_region_name: str | None = None,
         **more: Any,
     ) -> None:
         super().__init__(**more)
@@ -108,7 +104,6 @@ class RestoreDrillOperator(DrillOperator):
         self.checks = [dict(check) for check in checks]
         self.rto_seconds, self.rpo_seconds = rto_seconds, rpo_seconds
         self.max_wcu, self.max_rcu, self.max_usd = max_wcu, max_rcu, max_usd
-        self.target_aws_conn_id, self.target_region_name = target_aws_conn_id, target_region_name
 
     def execute(self, context: Mapping[str, Any]) -> dict[str, Any]:
         from tablekeep.engine.drills.drill import run_drill
@@ -117,7 +112,7 @@ class RestoreDrillOperator(DrillOperator):
         common = self.engine_arguments(context)
         source = common.pop("clients")
         try:
-            report = run_drill(self._request(), clients=self._target(), backup_clients=source, **common)
+            report = run_drill(self._request(), clients=self.target(), backup_clients=source, **common)
         except TablekeepError as error:
             self.tell(f"Drill of {self.table} could not be run", str(error))
             raise
@@ -154,33 +149,20 @@ class RestoreDrillOperator(DrillOperator):
             checks=tuple(Check(**check) for check in self.checks),  # type: ignore[arg-type]
         )
 
-    def _target(self) -> Any:
-        return clients_for(self.target_aws_conn_id or self.aws_conn_id, self.target_region_name or self.region_name)
 
-
-class SweepScratchTablesOperator(TablekeepOperator):
+class SweepScratchTablesOperator(TargetOperator):
     """Removes scratch tables that dead drills have left: those whose name and marks say so, and whose time is over.
 
     Runs after the drill whatever became of it; its own run's table goes at once.
 
     :param table: the drilled table. :param to: the root of the backups, where drills write down what they have a service make.
-    :param target_aws_conn_id, target_region_name: where the scratch tables are.
     """
 
     template_fields: Sequence[str] = ("table", "to", *TablekeepOperator.template_fields)
 
-    def __init__(
-        self,
-        *,
-        table: str,
-        to: str,
-        target_aws_conn_id: str | None = None,
-        target_region_name: str | None = None,
-        **more: Any,
-    ) -> None:
+    def __init__(self, *, table: str, to: str, **more: Any) -> None:
         super().__init__(**more)
         self.table, self.to = table, to
-        self.target_aws_conn_id, self.target_region_name = target_aws_conn_id, target_region_name
 
     def execute(self, context: Mapping[str, Any]) -> list[dict[str, Any]]:
         from tablekeep.engine.backups.s3 import S3Store
@@ -190,7 +172,7 @@ class SweepScratchTablesOperator(TablekeepOperator):
 
         common = self.engine_arguments(context)
         source, clock, run = common["clients"], common["clock"], common["run"]
-        clients = clients_for(self.target_aws_conn_id or self.aws_conn_id, self.target_region_name or self.region_name)
+        clients = self.target()
         shelf = shelf_of(source, self.to, self.table)
         intents = Intents(S3Store(source, shelf.bucket), shelf)
         name = scratch_name(self.table, run)

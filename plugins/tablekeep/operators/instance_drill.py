@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
+from tablekeep.operators.base import TargetOperator
 from tablekeep.operators.drill import DrillOperator
 from tablekeep.operators.instances import InstanceOperator, placed
-from tablekeep.runtime import clients_for
 
 
 class InstanceDrillOperator(DrillOperator, InstanceOperator):
@@ -16,7 +16,6 @@ class InstanceDrillOperator(DrillOperator, InstanceOperator):
     :param take, choose, within_seconds: which state, see `InstanceDrillRequest`.
     :param placement: what the scratch instance has otherwise. :param checks: of the team: `{"name", "sql", "database"}`.
     :param rto_seconds, rpo_seconds: objectives. :param limit_seconds: after which it is given up. :param max_usd: of one drill.
-    :param target_aws_conn_id, target_region_name: where the scratch instance is made; default where the source is.
     """
 
     def __init__(
@@ -31,8 +30,6 @@ class InstanceDrillOperator(DrillOperator, InstanceOperator):
         rpo_seconds: float | None = None,
         limit_seconds: float = 6 * 3600.0,
         max_usd: float | None = None,
-        target_aws_conn_id: str | None = None,
-        target_region_name: str | None = None,
         **more: Any,
     ) -> None:
         super().__init__(**more)
@@ -40,7 +37,6 @@ class InstanceDrillOperator(DrillOperator, InstanceOperator):
         self.placement, self.checks = dict(placement or {}), [dict(check) for check in checks]
         self.rto_seconds, self.rpo_seconds = rto_seconds, rpo_seconds
         self.limit_seconds, self.max_usd = limit_seconds, max_usd
-        self.target_aws_conn_id, self.target_region_name = target_aws_conn_id, target_region_name
 
     def execute(self, context: Mapping[str, Any], event: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """Airflow calls it at the beginning of a try, and again when what it waited for has come about."""
@@ -49,11 +45,13 @@ class InstanceDrillOperator(DrillOperator, InstanceOperator):
 
         common = self.engine_arguments(context)
         home = common.pop("clients")
-        where = self.target_aws_conn_id or self.aws_conn_id, self.target_region_name or self.region_name
-        common["clients"] = clients_for(*where)
+        common["clients"] = self.target()
         try:
             report = run_instance_drill(
-                self.request(home.region), record_clients=home, wait=self.waiting(common, event, *where), **common
+                self.request(home.region),
+                record_clients=home,
+                wait=self.waiting(common, event, *self.target_place),
+                **common,
             )
         except TablekeepError as error:
             self.tell(f"Drill of {self.database} could not be run", str(error))
@@ -80,19 +78,11 @@ class InstanceDrillOperator(DrillOperator, InstanceOperator):
         )  # fmt: skip
 
 
-class SweepScratchInstancesOperator(InstanceOperator):
+class SweepScratchInstancesOperator(TargetOperator, InstanceOperator):
     """Removes scratch instances and clusters that dead drills have left: those whose name and marks say so, and whose time is over.
 
     Runs after the drill whatever became of it; its own run's goes at once.
-
-    :param target_aws_conn_id, target_region_name: where the scratch instances are.
     """
-
-    def __init__(
-        self, *, target_aws_conn_id: str | None = None, target_region_name: str | None = None, **more: Any
-    ) -> None:
-        super().__init__(**more)
-        self.target_aws_conn_id, self.target_region_name = target_aws_conn_id, target_region_name
 
     def execute(self, context: Mapping[str, Any], event: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
         """Airflow calls it at the beginning of a try, and again when what it waited for has come about."""
@@ -105,9 +95,8 @@ class SweepScratchInstancesOperator(InstanceOperator):
         from tablekeep.engine.errors import PermanentError
 
         common = self.engine_arguments(context)
-        where = self.target_aws_conn_id or self.aws_conn_id, self.target_region_name or self.region_name
-        common["clients"] = clients = clients_for(*where)
-        name, wait = scratch_instance(self.database, common["run"]), self.waiting(common, event, *where)
+        common["clients"] = clients = self.target()
+        name, wait = scratch_instance(self.database, common["run"]), self.waiting(common, event, *self.target_place)
         for family in FAMILIES:
             if not tear_down_instance(clients, family, name, common["run"], wait):
                 raise PermanentError(f"removing {name}", "it is still there", "delete it by hand; it costs money")

@@ -7,10 +7,10 @@ from typing import Any
 from airflow.sdk.exceptions import AirflowSkipException
 
 from tablekeep.operators.approve import check_approved, check_fields, check_requester
-from tablekeep.operators.base import TablekeepOperator
+from tablekeep.operators.base import RuledRestoreOperator, TablekeepOperator
 from tablekeep.operators.restore import moment
 from tablekeep.operators.shelves import shelf_of
-from tablekeep.runtime import clients_for, connection_for, remembered, run_time
+from tablekeep.runtime import connection_for, remembered, run_time
 from tablekeep.triggers import RdsTrigger
 
 POLL_SECONDS = 30.0
@@ -196,14 +196,12 @@ class ExpireInstanceSnapshotsOperator(InstanceOperator):
         return {"deleted": expiry.deleted, "stopped": expiry.stopped}
 
 
-class _RestoringInstance(InstanceOperator):
+class _RestoringInstance(RuledRestoreOperator, InstanceOperator):
     """What plan and restore are told; the same request gives the same plan.
 
     :param to: name of the new instance or cluster. :param snapshot: by name; else the newest one of ours there.
     :param at: instead a point in time (ISO 8601, UTC), or `latest`. :param placement: see `request.Placement`.
-    :param patterns_refused: names to which nothing is restored. :param accounts: the only ones to which is restored.
     :param max_usd: what the new instance may cost on its first day.
-    :param target_aws_conn_id, target_region_name: where it is made; default where the source is.
     """
 
     template_fields: Sequence[str] = ("to", "snapshot", "at", "instance_class", *InstanceOperator.template_fields)
@@ -216,23 +214,11 @@ class _RestoringInstance(InstanceOperator):
         at: str | None = None,
         instance_class: str | None = None,
         placement: Mapping[str, Any] | None = None,
-        patterns_refused: Sequence[str] = (),
-        accounts: Sequence[str] = (),
-        max_usd: float | None = None,
-        target_aws_conn_id: str | None = None,
-        target_region_name: str | None = None,
         **more: Any,
     ) -> None:
         super().__init__(**more)
         self.to, self.snapshot, self.at, self.instance_class = to, snapshot, at, instance_class
         self.placement = dict(placement or {})
-        self.patterns_refused, self.accounts, self.max_usd = list(patterns_refused), list(accounts), max_usd
-        self.target_aws_conn_id, self.target_region_name = target_aws_conn_id, target_region_name
-
-    @property
-    def where(self) -> tuple[str, str | None]:
-        """Connection and Region of the target."""
-        return self.target_aws_conn_id or self.aws_conn_id, self.target_region_name or self.region_name
 
     def request(self, home: str) -> Any:
         """The engine's request. :param home: the source's Region. :raises BadInputError: for a time that cannot be read."""
@@ -289,7 +275,7 @@ class PlanInstanceRestoreOperator(_RestoringInstance):
         check_fields(context, what)
         check_requester(context, home, shelf_of(home, self.records, self.database, "rds"), self.people, what)
         prepared = plan_instance_restore(
-            self.request(home.region), clients=clients_for(*self.where), record_clients=home, prices=load_prices()
+            self.request(home.region), clients=self.target(), record_clients=home, prices=load_prices()
         )
         plan = prepared.plan
         self.log.info("plan:\n%s", "\n".join(f"  {name:<22} {text}" for name, text in plan_lines(plan)))
@@ -323,10 +309,10 @@ class RestoreInstanceOperator(_RestoringInstance):
         check_approved(self.plan_hash, what)
         common = self.engine_arguments(context)
         home = common.pop("clients")
-        common["clients"] = clients_for(*self.where)
+        common["clients"] = self.target()
         report = restore_instance(
             self.request(home.region), plan_hash=self.plan_hash, reading=self.reading(), record_clients=home, prices=load_prices(),
-            wait=self.waiting(common, event, *self.where), **common,
+            wait=self.waiting(common, event, *self.target_place), **common,
         )  # fmt: skip
         for missing in report.not_restored:
             self.log.warning("not restored: %s: %s. %s", missing["name"], missing["why"], missing["command"])

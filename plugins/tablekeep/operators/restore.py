@@ -6,21 +6,17 @@ from contextlib import contextmanager
 from typing import Any
 
 from tablekeep.operators.approve import check_approved, check_fields, check_requester
-from tablekeep.operators.base import TablekeepOperator
+from tablekeep.operators.base import RuledRestoreOperator, TablekeepOperator
 from tablekeep.operators.shelves import shelf_of
-from tablekeep.runtime import clients_for
 
 
-class RestoringOperator(TablekeepOperator):
+class RestoringOperator(RuledRestoreOperator):
     """What both steps are told; the same request gives the same plan.
 
     :param to_table: the table. :param table: whose backups lie under `to`, the newest verified of which is taken without `backup`.
     :param as_of: instead of a backup: the newest state no later than this (ISO 8601, UTC), increments folded in.
     :param mode, path, backup_arn, backup_role, keys, key_prefix, where, max_wcu, ttl: see `RestoreRequest`; `keys` and `where` also as
         JSON text.
-    :param patterns_refused: names to which nothing is restored. :param accounts: the only ones to which is restored.
-    :param max_usd: of one restore.
-    :param target_aws_conn_id, target_region_name: where the table is; default where the backed-up table is.
     """
 
     template_fields: Sequence[str] = (
@@ -46,11 +42,6 @@ class RestoringOperator(TablekeepOperator):
         where: str | Sequence[str] = (),
         max_wcu: float | str | None = None,
         ttl: bool | str = False,
-        patterns_refused: Sequence[str] = (),
-        accounts: Sequence[str] = (),
-        max_usd: float | None = None,
-        target_aws_conn_id: str | None = None,
-        target_region_name: str | None = None,
         **more: Any,
     ) -> None:
         super().__init__(**more)
@@ -59,13 +50,6 @@ class RestoringOperator(TablekeepOperator):
         self.backup_arn, self.backup_role = backup_arn, backup_role
         self.keys, self.key_prefix, self.where = keys, key_prefix, where
         self.max_wcu, self.ttl = max_wcu, ttl
-        self.patterns_refused, self.accounts, self.max_usd = list(patterns_refused), list(accounts), max_usd
-        self.target_aws_conn_id = target_aws_conn_id
-        self.target_region_name = target_region_name
-
-    def target(self) -> Any:
-        """Clients of the account to which is restored."""
-        return clients_for(self.target_aws_conn_id or self.aws_conn_id, self.target_region_name or self.region_name)
 
     def request(self, source: Any) -> Any:
         """The engine's request. :raises BadInputError: for a time that cannot be read."""

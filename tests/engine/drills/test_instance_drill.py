@@ -164,6 +164,23 @@ def test_a_killed_drill_leaves_nothing_behind_the_next_one(shop: Any, monkeypatc
     assert names(shop) == ["shop"]
 
 
+def test_a_try_that_died_after_its_record_leaves_one(shop: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = drill_module.keep_report
+
+    def die(*given: Any, **more: Any) -> None:
+        real(*given, **more)
+        raise Left
+
+    monkeypatch.setattr(drill_module, "keep_report", die)
+    with pytest.raises(Left):
+        drill()
+    monkeypatch.undo()
+    report = drill()
+    store, shelf = S3Store(clients(), BUCKET), shelf_of(ROOT, clients().account(), "us-east-1", "shop")
+    (record,) = read_records(store, shelf, "drill")
+    assert record["result"] == report.as_dict()
+
+
 def test_any_other_error_tears_down_and_is_raised(shop: Any, monkeypatch: pytest.MonkeyPatch) -> None:
 
     def fail(*given: Any, **more: Any) -> Any:

@@ -11,13 +11,16 @@ from typing import Any
 import pytest
 
 from local_aws.server import switch
+from tablekeep.engine.backups.records import read_records
+from tablekeep.engine.backups.s3 import S3Store
 from tablekeep.engine.clock import SystemClock
 from tablekeep.engine.drills.instance_scratch import scratch_instance, sweep_instances
 from tablekeep.engine.drills.marks import PREFIX, scratch_tags
 from tablekeep.engine.marks import RUN_TAG
+from tablekeep.engine.rds.instances.record import shelf_of
 from tests.engine.drills import killed_instances
 from tests.engine.drills.instances import drill
-from tests.rds import BUCKET, PASSWORD, USER, clients, connect, make_instance, snapshot
+from tests.rds import BUCKET, PASSWORD, ROOT, USER, clients, connect, make_instance, snapshot
 from tests.tables import make_bucket
 
 
@@ -111,6 +114,12 @@ def test_killed_after_every_call_the_same_run_again_proves_and_leaves_nothing(rd
     # of a cluster S3 is left out: it is written to in the same places
     calls = killed_everywhere(client, killed_instances.STATE if family == "instance" else ("/none/",), again)
     assert calls == (12 if family == "instance" else 4)
+    shelf = shelf_of(ROOT, clients().account(), "us-east-1", "shop")
+    drills = [
+        (one["run"], one["result"]["started"]) for one in read_records(S3Store(clients(), BUCKET), shelf, "drill")
+    ]
+    assert len(set(drills)) == len(drills), "each drill has one record, whenever its try died"
+    assert {run for run, _ in drills} == {f"run-{at}" for at in range(1, calls + 2)}
 
 
 def test_killed_after_every_call_of_rds_the_sweeper_leaves_nothing_a_day_later(rds: tuple[str, Any]) -> None:

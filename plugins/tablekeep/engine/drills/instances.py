@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from tablekeep.engine.backups.location import Shelf
+from tablekeep.engine.backups.records import read_records
 from tablekeep.engine.backups.s3 import S3Store
 from tablekeep.engine.backups.store import AlreadyExistsError
 from tablekeep.engine.checkpoints import Checkpoint
@@ -126,8 +127,7 @@ class _Drill:
         report.seconds = round((ended - parse_utc(report.started)).total_seconds(), 3)
         self._reckon(report, ended)
         judge(report, self._request.objectives)
-        self._keep(report)
-        return report
+        return self._keep(report)
 
     def _begin_anew(self) -> None:
         """Chooses, plans and removes what is left over. :raises BadInputError: before anything is made."""
@@ -328,9 +328,17 @@ class _Drill:
             # RDS counts seconds, and at least ten minutes
             report.usd = round(hourly * max((ended - parse_utc(report.started)).total_seconds(), 600.0) / 3600, 4)
 
-    def _keep(self, report: InstanceDrillReport) -> None:
-        keep_report(
-            self._store, self._shelf, report, instance_drill_page, report.snapshot, actor=self._actor, run=self._run, clock=self._clock,
-        )  # fmt: skip
+    def _keep(self, report: InstanceDrillReport) -> InstanceDrillReport:
+        """The report as its record has it: that of an earlier try, which died after it had written it, or this one."""
+        for record in read_records(self._store, self._shelf, "drill"):
+            if (record["run"], record["result"]["started"]) == (self._run, report.started):
+                report = InstanceDrillReport(**record["result"])
+                break
+        else:
+            keep_report(
+                self._store, self._shelf, report, instance_drill_page, report.snapshot, actor=self._actor, run=self._run,
+                clock=self._clock,
+            )  # fmt: skip
         self._known = {"finished": True}
         self._state.save(self._known)
+        return report
