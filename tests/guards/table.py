@@ -26,6 +26,7 @@ EXPORT = "engine/export/test_export.py"
 RESEALED = f"{EXPORT}::test_a_resealed_forgery_that_contradicts_itself_is_refused"
 FORGED = "engine/backups/test_forgeries.py::test_what_the_items_do_not_say_is_found"
 DAMAGED = "engine/restore/test_faults.py::test_parts_that_are_not_what_the_manifest_says_are_named_and_not_restored"
+PREPARED = "engine/dynamodb/test_prepared.py"
 TABLES = "engine/dynamodb/test_tables.py"
 DELETED = f"{TABLES}::test_nothing_else_is_ever_deleted"
 SAMPLES = "engine/drills/test_samples.py"
@@ -142,6 +143,17 @@ SECTIONS: dict[str, list[Guard]] = {
               "engine/restore/test_indexes.py::test_the_stand_in_refuses_exactly_what_the_census_tells", "note is empty"),
         Guard("items that were put and not written", "dynamodb.write:BatchWriter._check", "if done != lane.accepted:", "if False:",
               "engine/dynamodb/test_write.py::test_a_count_that_does_not_add_up_is_an_integrity_error"),
+        Guard("a request to another account's endpoint", "dynamodb.raw:RawClient._answer",
+              'getattr(self._clients.session.get_credentials(), "account_id", None)', "None",
+              f"{PREPARED}::test_the_endpoint_of_an_account_follows_the_credentials"),
+        Guard("a request that was prepared for another table", "dynamodb.raw:RawClient._answer", "repr(params)", '""',
+              f"{PREPARED}::test_another_table_is_prepared_anew_and_a_request_without_a_body_always"),
+        Guard("a botocore that sends in another way", "dynamodb.prepared:sender_of",
+              'list(inspect.signature(found).parameters) == ["operation_model", "request_dict"]', "bool(inspect.signature(found))",
+              f"{PREPARED}::test_a_botocore_that_sends_another_way_prepares_each"),
+        Guard("a checksum, or a form, of another body", "dynamodb.prepared:_whole_by_headers",
+              'getattr(model, "request_compression", True)', "False",
+              f"{PREPARED}::test_a_body_that_botocore_sums_or_compresses_is_prepared_each_time", "request_compression"),
         Guard("unprocessed items that are let go", "dynamodb.write:BatchWriter._attempt", "if not left:", "if True:",
               "engine/dynamodb/test_write.py::test_unprocessed_items_are_sent_again_until_none_is_left", error="IntegrityError"),
         Guard("a table that differs from the backup", "restore.proof:_Proof.of_table", "if actual == expected:", "if True:",

@@ -69,11 +69,12 @@ class Notes:
 
 @dataclass
 class Call:
-    """One request: the operation's name, the body as it came, the headers."""
+    """One request: the operation's name, the body as it came, the headers, method and target of its first line."""
 
     operation: str
     body: bytes
     headers: dict[str, str]
+    first: str = ""
 
     @property
     def json(self) -> dict[str, Any]:
@@ -117,7 +118,9 @@ class Server:
 
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
-                call = Call(self.headers["X-Amz-Target"].partition(".")[2], body, dict(self.headers.items()))
+                call = Call(
+                    self.headers["X-Amz-Target"].partition(".")[2], body, dict(self.headers.items()), self.requestline
+                )
                 with outer._lock:
                     outer.calls.append(call)
                 reply = outer.script(call)

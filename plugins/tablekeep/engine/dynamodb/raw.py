@@ -14,6 +14,7 @@ import botocore.parsers
 import botocore.session
 
 from tablekeep.engine.clients import SessionClients
+from tablekeep.engine.dynamodb.prepared import PreparedRequest
 from tablekeep.engine.errors import TransientError
 
 BODY = "tablekeep_body"
@@ -45,6 +46,14 @@ class _RawParserFactory:
         return _RawParser(self._standard.create_parser(protocol))
 
 
+class _Sent:
+    """A body on its way through the client's method, and what is left of it for later requests."""
+
+    def __init__(self, body: bytes) -> None:
+        self.body = body
+        self.prepared: PreparedRequest | None = None
+
+
 class _SameCredentials:
     """The other session's credentials object itself, so that refreshing ones are refreshed once for both."""
 
@@ -58,11 +67,6 @@ class _SameCredentials:
 def _take_body(params: dict[str, Any], context: dict[str, Any], **_: Any) -> None:
     if BODY in params:
         context[BODY] = params.pop(BODY)
-
-
-def _put_body(params: dict[str, Any], context: dict[str, Any], **_: Any) -> None:
-    if BODY in context:
-        params["body"] = context[BODY]  # before the request is signed: the signature covers these bytes
 
 
 class RawClient:
@@ -81,7 +85,8 @@ class RawClient:
         attempts: int = 1,
         timeout_seconds: tuple[float, float] = (10, 30),
     ) -> None:
-        source = clients.session
+        self._clients, source = clients, clients.session
+        self._prepared: dict[tuple[str, str, str | None], PreparedRequest] = {}
         profile = source.profile_name if source.profile_name in source.available_profiles else None
         session = botocore.session.Session(profile=profile)
         session.register_component("response_parser_factory", _RawParserFactory())
@@ -108,7 +113,8 @@ class RawClient:
         if attempts == 1:  # its handler would take the checksum of each answer once more, to try again or not
             self._client.meta.events.unregister(f"needs-retry.{name}", unique_id=f"retry-config-{name}")
         self._client.meta.events.register(f"before-parameter-build.{name}", _take_body)
-        self._client.meta.events.register(f"before-call.{name}", _put_body)
+        # first, so that what is kept is what botocore's own handlers are given each time
+        self._client.meta.events.register_first(f"before-call.{name}", self._put_body)
 
     def call(self, operation: str, params: Mapping[str, Any], body: bytes | None = None) -> bytes:
         """The answer's body.
@@ -119,8 +125,7 @@ class RawClient:
         :raises botocore.exceptions.ClientError, botocore.exceptions.BotoCoreError: as botocore does.
         :raises TransientError: when the body does not have the checksum that the service sent with it.
         """
-        extra = {} if body is None else {BODY: body}
-        answer = getattr(self._client, botocore.xform_name(operation))(**params, **extra)
+        answer = self._answer(operation, params, None if body is None else _Sent(body))
         content: bytes = answer[BODY]
         expected = answer["ResponseMetadata"]["HTTPHeaders"].get("x-amz-crc32")
         # botocore's standard mode only tries again on a wrong checksum and lets the last attempt pass as a success.
@@ -131,6 +136,28 @@ class RawClient:
                 "try again",
             )
         return content
+
+    def _answer(self, operation: str, params: Mapping[str, Any], sent: _Sent | None) -> Any:
+        method = getattr(self._client, botocore.xform_name(operation))
+        if sent is None:
+            return method(**params)
+        # all that the endpoint depends on, beside the client's configuration
+        key = operation, repr(params), getattr(self._clients.session.get_credentials(), "account_id", None)
+        prepared = self._prepared.get(key)
+        if prepared is not None:
+            return prepared.send(sent.body)
+        answer = method(**params, **{BODY: sent})
+        if sent.prepared is not None:
+            self._prepared[key] = sent.prepared
+        return answer
+
+    def _put_body(
+        self, model: Any, params: dict[str, Any], request_signer: Any, context: dict[str, Any], **_: Any
+    ) -> None:
+        sent = context.pop(BODY, None)
+        if sent is not None:
+            sent.prepared = PreparedRequest.of(self._client, model, params, request_signer)
+            params["body"] = sent.body  # before the request is signed: the signature covers these bytes
 
     def close(self) -> None:
         """Closes the connections."""
