@@ -1,5 +1,6 @@
 """A restore by tasks that know nothing of each other: groups load, groups read back, and only the whole is a restore."""
 
+import json
 from typing import Any
 
 import pytest
@@ -103,9 +104,9 @@ def test_a_small_restore_is_done_at_once_and_leaves_the_table_to_others(backup: 
     assert restore_alone("again", backup, run="somebody").proved
 
 
-def restore_alone(to_table: str, backup: str, **more: Any) -> Any:
+def restore_alone(to_table: str, backup: str, run: str, **more: Any) -> Any:
     common: dict[str, Any] = {"clients": clients(), "clock": SystemClock(), "progress": NoProgress(), "actor": "t"}
-    return restore_table(RestoreRequest(to_table, backup), **common, **more)
+    return restore_table(RestoreRequest(to_table, backup, **more), **common, run=run)
 
 
 def test_any_number_of_workers_goes_on_with_what_another_has_begun(backup: str, calls: Calls) -> None:
@@ -123,6 +124,100 @@ def test_any_number_of_workers_goes_on_with_what_another_has_begun(backup: str, 
     for group, of in ((0, 2), (2, 3), (0, 1)):  # from try to try another number of groups
         load_group(other, group=group, of=of)
     assert finish_restore(other, all_proofs(other, of=1), workers=1).proved
+
+
+def test_missing_items_are_put_back_by_groups(backup: str, local_aws: Any) -> None:
+    database = local_aws.client("dynamodb")
+    for n in range(7):
+        database.delete_item(TableName="orders", Key=key_of(n))
+    database.put_item(TableName="orders", Item={**key_of(9), "mine": {"BOOL": True}})
+    place = work(RestoreRequest("orders", backup, mode="missing-only"))
+    assert begin(place).units == 7
+    loaded = [load_group(place, group=number, of=3) for number in (1, 2, 0)]
+    assert sum(one["items"] for one in loaded) == 60
+    assert load_group(place, group=1, of=3) == {"parts": 0, "items": 0}
+    proofs = all_proofs(place)
+    with pytest.raises(TransientError, match="these are not all"):
+        finish_restore(place, proofs[:2], workers=3)
+    report = finish_restore(place, proofs, workers=3)
+    assert (report.proved, report.compared, report.workers) == (True, "keys", 3)
+    assert (report.written, report.equal, report.kept) == (7, 52, 1)
+    assert [one["state"] for one in report.differing] == ["different"], "what is kept is named"
+    assert "customer-" not in str(proofs), "what tasks hand on has no keys"
+    assert database.get_item(TableName="orders", Key=key_of(9))["Item"]["mine"] == {"BOOL": True}
+
+
+def key_of(n: int) -> dict[str, Any]:
+    return {"pk": {"S": f"customer-{n}"}, "sk": {"N": str(n)}}
+
+
+def test_missing_items_of_a_past_time_are_put_back_by_groups(local_aws: Any, clock: StandingClock) -> None:
+    two_increments(local_aws, clock)
+    database, gone = local_aws.client("dynamodb"), []
+    for item in database.scan(TableName="orders")["Items"]:
+        if item["sk"]["N"] in ("1", "5", "1002"):  # changed by an increment, by none, and new in one
+            database.delete_item(TableName="orders", Key={name: item[name] for name in ("pk", "sk")})
+            gone.append(item)
+    place = work(RestoreRequest("orders", shelf=SHELF, as_of=clock.now(), mode="missing-only"), clock=clock)
+    begin(place)
+    for number in range(2):
+        load_group(place, group=number, of=2)
+    report = finish_restore(place, all_proofs(place), workers=2)
+    assert (report.proved, report.written, report.kept) == (True, 3, 0)
+    assert report.items == report.written + report.equal
+    for item in gone:
+        there = database.get_item(TableName="orders", Key={name: item[name] for name in ("pk", "sk")})
+        assert there["Item"] == item
+
+
+def test_groups_that_overwrite_keep_what_stands_there_when_they_do(backup: str, local_aws: Any) -> None:
+    database = local_aws.client("dynamodb")
+    keys = tuple(json.dumps({"pk": f"customer-{n}", "sk": n}) for n in range(20))
+    for n in range(4):
+        database.put_item(TableName="orders", Item={**key_of(n), "mine": {"N": "1"}})
+    place = work(RestoreRequest("orders", backup, mode="overwrite-listed-keys", keys=keys))
+    begin(place)
+    for n in range(4):  # between two tasks
+        database.put_item(TableName="orders", Item={**key_of(n), "mine": {"N": "2"}})
+    for number in range(3):
+        load_group(place, group=number, of=3)
+    report = finish_restore(place, all_proofs(place), workers=3)
+    assert (report.proved, report.written, report.equal, report.replaced) == (True, 4, 16, 20)
+    bucket, prefix = report.replaced_at.removeprefix("s3://").split("/", 1)
+    s3, kept = local_aws.client("s3"), b""
+    for one in s3.list_objects_v2(Bucket=bucket, Prefix=prefix)["Contents"]:
+        kept += s3.get_object(Bucket=bucket, Key=one["Key"])["Body"].read()
+    for value in (b"1", b"2"):
+        assert kept.count(b'"mine":{"N":"' + value + b'"}') >= 4, value
+    assert not [one for one in database.scan(TableName="orders")["Items"] if "mine" in one]
+
+
+def test_a_table_in_use_is_proved_by_what_groups_look_up(backup: str, local_aws: Any) -> None:
+    database = local_aws.client("dynamodb")
+    place = work(RestoreRequest("orders", backup, mode="missing-only"))
+    begin(place)
+    for number in range(2):
+        load_group(place, group=number, of=2)
+    complete_restore(place)
+    database.delete_item(TableName="orders", Key=key_of(5))
+    database.put_item(TableName="orders", Item={**key_of(6), "mine": {"N": "2"}})
+    with pytest.raises(IntegrityError, match="1 items are not there and 1 differ, where 0 were kept") as caught:
+        finish_restore(place, all_proofs(place), workers=1)
+    report = caught.value.report  # type: ignore[attr-defined]
+    assert not report.proved
+    assert sorted(one["state"] for one in report.differing) == ["different", "missing in the table"]
+
+
+def test_a_group_puts_nothing_into_another_table_in_use(backup: str, local_aws: Any) -> None:
+    place = work(RestoreRequest("orders", backup, mode="missing-only"))
+    begin(place)
+    local_aws.client("dynamodb").delete_table(TableName="orders")
+    make_table(local_aws, "orders", [])
+    with pytest.raises(PermanentError, match="another table has its name now"):
+        load_group(place, group=0, of=1)
+    assert local_aws.client("dynamodb").scan(TableName="orders")["Count"] == 0
+    anew = restore_alone("orders", backup, run=place.run, mode="missing-only")
+    assert (anew.proved, anew.written) == (True, 60), "it is planned and begun anew"
 
 
 def test_what_is_not_whole_is_no_restore(backup: str) -> None:

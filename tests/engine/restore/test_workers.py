@@ -1,6 +1,7 @@
 """Several processes restore one table: the same content, one budget, one lease; and whoever comes after a crash goes on, alone or not."""
 
 import itertools
+import json
 import multiprocessing
 import os
 import signal
@@ -196,6 +197,18 @@ def test_missing_items_by_processes_are_counted_one_by_one(backup: str, local_aw
     database.put_item(TableName="orders", Item={"pk": {"S": "customer-9"}, "sk": {"N": "9"}, "mine": {"BOOL": True}})
     report = restore("orders", backup, mode="missing-only")
     assert (report.proved, report.written, report.equal, report.kept) == (True, 7, 52, 1)
+
+
+def test_listed_items_are_overwritten_by_processes(backup: str, local_aws: Any) -> None:
+    database = local_aws.client("dynamodb")
+    keys = tuple(json.dumps({"pk": f"customer-{n}", "sk": n}) for n in range(20))
+    for n in range(30):
+        item = {"pk": {"S": f"customer-{n}"}, "sk": {"N": str(n)}, "mine": {"BOOL": True}}
+        database.put_item(TableName="orders", Item=item)
+    report = restore("orders", backup, mode="overwrite-listed-keys", keys=keys)
+    assert (report.proved, report.written, report.replaced, report.workers) == (True, 20, 20, 2)
+    mine = [one for one in database.scan(TableName="orders")["Items"] if "mine" in one]
+    assert len(mine) == 10, "what is not listed stays"
 
 
 def test_credentials_that_cannot_be_handed_on_are_told_before_the_table_is_loaded(backup: str) -> None:

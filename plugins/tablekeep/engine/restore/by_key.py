@@ -4,6 +4,7 @@ for. The proof where a table holds more than what was restored, and of samples."
 from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 from tablekeep.engine.clock import Clock
 from tablekeep.engine.dynamodb.budget import TokenBucket
@@ -38,6 +39,24 @@ class ReadBack:
         self.counts[state] += 1
         if len(self._keys[state]) < MOST_KEYS:
             self._keys[state].append(key)
+
+
+@dataclass
+class Looked:
+    """What several workers have found, each in its own parts of a backup.
+
+    :ivar absent, different: items. :ivar differing: of them, up to 100, see `ItemDifference.told`.
+    """
+
+    absent: int = 0
+    different: int = 0
+    differing: list[dict[str, Any]] = field(default_factory=list)
+
+    def add(self, absent: int, different: int, differing: Iterable[dict[str, Any]]) -> None:
+        """What one of them has."""
+        self.absent += absent
+        self.different += different
+        self.differing = [*self.differing, *differing][:MOST_KEYS]
 
 
 def read_back(

@@ -13,9 +13,10 @@ from tablekeep.engine.errors import BadInputError, IntegrityError, TransientErro
 from tablekeep.engine.items.hashing import ContentHash
 from tablekeep.engine.prices import load_prices
 from tablekeep.engine.progress import Progress
+from tablekeep.engine.restore.by_key import Looked
 from tablekeep.engine.restore.order import in_turn
 from tablekeep.engine.restore.plan import RestorePlan
-from tablekeep.engine.restore.proof import decide, prove
+from tablekeep.engine.restore.proof import IN_USE, decide, look_up, prove
 from tablekeep.engine.restore.report import RestoreReport
 from tablekeep.engine.restore.request import RestoreRequest
 from tablekeep.engine.restore.sides import hash_table, segment_count
@@ -86,6 +87,7 @@ def begin_restore(work: Workplace, *, plan_hash: str, above_bytes: float) -> Beg
             if not for_groups:
                 return Begun(report=carry_out(one, work.clients, work.clock, work.progress, began=began))
             one.make({})
+            one.keep_what_stands()
             one.keep()
             return Begun(len(one.parts))
         finally:
@@ -94,10 +96,8 @@ def begin_restore(work: Workplace, *, plan_hash: str, above_bytes: float) -> Beg
 
 
 def _is_for_groups(plan: RestorePlan, above_bytes: float) -> bool:
-    """Conditional writes to a table in use are few, and what AWS keeps is loaded by AWS."""
-    return (
-        plan.raw_bytes > above_bytes and plan.mode in ("new", "empty") and plan.path in ("batch-write", "import-table")
-    )
+    """What AWS keeps is loaded by AWS, and what it is given to put is staged as a whole."""
+    return plan.raw_bytes > above_bytes and plan.path in ("batch-write", "import-table", "conditional-put")
 
 
 def load_group(work: Workplace, *, group: int, of: int, share: float = 1.0) -> dict[str, int]:
@@ -121,7 +121,7 @@ def load_group(work: Workplace, *, group: int, of: int, share: float = 1.0) -> d
 def complete_restore(work: Workplace) -> int:
     """When the groups have loaded all parts: what the increments added, the service's import, the indexes.
 
-    :returns: segments of the table that are to be read for the proof.
+    :returns: segments of the table that are to be read for the proof; of a table in use, units of the backup that are to be looked up.
     :raises TransientError: when a part is not loaded. :raises IntegrityError: when the service left items out; see `restore_table`.
     """
     one, state = work.start()
@@ -136,11 +136,13 @@ def complete_restore(work: Workplace) -> int:
                 one.settle(report, failure)
         one.index()
         one.keep()
-        return segment_count(one.plan.raw_bytes)
+        return len(one.prepared.source.units) if one.plan.mode in IN_USE else segment_count(one.plan.raw_bytes)
 
 
 def prove_group(work: Workplace, *, group: int, of: int, segments: int) -> dict[str, Any]:
-    """Reads the segments whose number modulo `of` is `group`; returns what `finish_restore` takes."""
+    """Reads the segments whose number modulo `of` is `group`, or looks up the units of the backup that have such numbers; returns what
+    `finish_restore` takes: hashes and counts, and of items that differ the key's hash and the names of attributes.
+    """
     one, state = work.start()
     with state.lease(actor=work.actor, run=work.run, clock=work.clock, shared=True):
         plan = one.begun()
@@ -149,11 +151,27 @@ def prove_group(work: Workplace, *, group: int, of: int, segments: int) -> dict[
                 f"proving the restore to the table {work.request.to_table}", "no restore of this request is unfinished"
             )
         numbers = range(group, segments, of)
+        told: dict[str, Any] = {"group": group, "of": of, "segments": segments}
+        if plan.mode in IN_USE:
+            return told | _look_up(one, [*numbers], work)
         work.progress.phase("proof", round(plan.items * len(numbers) / segments) or None)
         found = hash_table(
             work.clients, read_settings(work.clients, plan.to_table), segments, in_turn(numbers), work.clock, work.progress
         )  # fmt: skip
-    return {"group": group, "of": of, "segments": segments, "content": str(found.whole)}
+    return told | {"content": str(found.whole)}
+
+
+def _look_up(one: Restoring, numbers: Sequence[int], work: Workplace) -> dict[str, Any]:
+    """The part of the proof that these units are. What the increments added is known when all other units are done."""
+    one.go_on()
+    one.check_table()
+    every = one.prepared.source.units
+    units = [every[number] for number in numbers if number < len(every)]
+    done = {unit: loaded.memo for unit, loaded in one.loaded.items() if unit not in units}
+    looked = look_up(
+        one.prepared, units, one.report(), done=done, clients=work.clients, clock=work.clock, progress=work.progress
+    )  # fmt: skip
+    return {"absent": looked.absent, "different": looked.different, "differing": looked.differing}
 
 
 def finish_restore(work: Workplace, proofs: Sequence[Mapping[str, Any]], *, workers: int) -> RestoreReport:
@@ -169,7 +187,8 @@ def finish_restore(work: Workplace, proofs: Sequence[Mapping[str, Any]], *, work
             one.go_on_in_time()
             report = one.report()
             report.workers = workers
-            failure = _read_whole(one, report, work, _sum(proofs))
+            in_use = one.plan.mode in IN_USE
+            failure = _judge(one, report, work, proofs) if in_use else _read_whole(one, report, work, _sum(proofs))
             try:
                 one.settle(report, failure)
             finally:
@@ -194,8 +213,29 @@ def _read_whole(
     return failure
 
 
+def _judge(
+    one: Restoring, report: RestoreReport, work: Workplace, proofs: Sequence[Mapping[str, Any]]
+) -> IntegrityError | None:
+    """The proof of a table in use, of what groups have looked up."""
+    _check_whole(proofs)
+    looked = Looked()
+    for found in proofs:
+        looked.add(int(found["absent"]), int(found["different"]), found["differing"])
+    failure = prove(
+        one.prepared, report, clients=work.clients, clock=work.clock, progress=work.progress, looked=looked
+    )  # fmt: skip
+    one.lap("proof")
+    return failure
+
+
 def _sum(proofs: Sequence[Mapping[str, Any]]) -> ContentHash:
     """What all segments together hold."""
+    _check_whole(proofs)
+    return sum((ContentHash.parse(str(one["content"])) for one in proofs), ContentHash())
+
+
+def _check_whole(proofs: Sequence[Mapping[str, Any]]) -> None:
+    """:raises TransientError: when these are not all groups."""
     groups = {int(one["group"]) for one in proofs}
     of = {(int(one["of"]), int(one["segments"])) for one in proofs}
     if len(of) != 1 or groups != set(range(next(iter(of))[0])) or len(proofs) != len(groups):
@@ -204,4 +244,3 @@ def _sum(proofs: Sequence[Mapping[str, Any]]) -> ContentHash:
             f"{len(groups)} groups of segments were read, and these are not all",
             "read the others",
         )
-    return sum((ContentHash.parse(str(one["content"])) for one in proofs), ContentHash())

@@ -9,7 +9,7 @@ from tablekeep.engine.dynamodb.wire import WireClient
 from tablekeep.engine.errors import IntegrityError
 from tablekeep.engine.items.hashing import ContentHash
 from tablekeep.engine.progress import Progress
-from tablekeep.engine.restore.by_key import ReadBack, read_back
+from tablekeep.engine.restore.by_key import Looked, ReadBack, read_back
 from tablekeep.engine.restore.differences import DIFFERENT, LEFT, RIGHT, See, explain, find
 from tablekeep.engine.restore.kept import apart
 from tablekeep.engine.restore.plan import Prepared
@@ -17,6 +17,8 @@ from tablekeep.engine.restore.report import BY_KEY, BY_SCAN, RestoreReport
 from tablekeep.engine.restore.sides import PagesSide, TableSide
 from tablekeep.engine.restore.source import every_page
 
+IN_USE = ("missing-only", "overwrite-listed-keys")
+"""Modes in which the table holds other items, too."""
 STATES = {LEFT: "missing in the table", RIGHT: "not in the backup", DIFFERENT: "different"}
 """The words of reports: the backup is on the left, the table on the right."""
 
@@ -33,6 +35,7 @@ def prove(
     read: ContentHash | None = None,
     sample: Collection[str] | None = None,
     reads: TokenBucket | None = None,
+    looked: Looked | None = None,
 ) -> IntegrityError | None:
     """Fills in what the report says of the proof; returns the failure, None when it is proved.
 
@@ -40,15 +43,13 @@ def prove(
     says that it is unverified, and why.
 
     :param see: is shown the differing items that the report names. :param workers: processes of this machine that read the table.
-    :param read: of the whole table, when others have read it.
+    :param read: of the whole table, when others have read it. :param looked: of a table in use, when others have looked its items up.
     :param sample: names of parts of the backup: only their items are looked up, in a table that holds all of it; what should not be in
         the table is not found then. :param reads: read capacity units a second, of one process.
     """
     proof = _Proof(prepared, report, clients, clock, progress, see, workers, read, sample, reads)
-    if prepared.plan.mode in ("missing-only", "overwrite-listed-keys"):
-        failure = proof.of_items()
-    else:
-        failure = proof.of_table() if sample is None else proof.of_sample()
+    of_table = proof.of_table if sample is None else proof.of_sample
+    failure = proof.of_items(looked) if prepared.plan.mode in IN_USE else of_table()
     report.proved = failure is None
     kept = prepared.plan.source_backup
     if failure is not None and kept is not None and not kept["same_moment"]:
@@ -58,6 +59,25 @@ def prove(
         report.items = ContentHash.parse(report.content_hash).count
         return None
     return failure
+
+
+def look_up(
+    prepared: Prepared,
+    units: Sequence[str],
+    report: RestoreReport,
+    *,
+    done: Mapping[str, bytes],
+    clients: SessionClients,
+    clock: Clock,
+    progress: Progress,
+) -> Looked:
+    """One worker's part of the proof of a table in use: asks for the items of some units of the source.
+
+    :param report: of the restore, as far as it is known. :param done: memos of the other units, see `Source.done`.
+    """
+    proof = _Proof(prepared, report, clients, clock, progress, None, 1, None, None, None)
+    proof.done = done
+    return proof.look_up(units)
 
 
 def decide(
@@ -88,6 +108,7 @@ class _Proof:
         self._prepared, self._report, self._see = prepared, report, see
         self._clients, self._clock, self._progress = clients, clock, progress
         self._workers, self._read, self._sample, self._reads = workers, read, sample, reads
+        self.done: Mapping[str, bytes] = {}
         self._what = f"proving the restore of {prepared.plan.backup} to {prepared.plan.to_table}"
 
     def of_table(self) -> IntegrityError | None:
@@ -106,14 +127,13 @@ class _Proof:
             "run `tablekeep compare` on both, with --show-keys, to see which; do not use the table",
         )
 
-    def of_items(self) -> IntegrityError | None:
+    def of_items(self, looked: Looked | None) -> IntegrityError | None:
         """Every item that was wanted is there: in a table that holds others, too."""
-        plan = self._prepared.plan
-        back = self._read_back(plan.items)
-        allowed = self._report.kept if plan.mode == "missing-only" else 0
-        absent, different = back.counts[LEFT], back.counts[DIFFERENT]
-        if absent or different:
-            self._name(back.keys, self._table())
+        if looked is None:
+            looked = self.look_up(None)
+        absent, different, report = looked.absent, looked.different, self._report
+        report.compared, report.differing = BY_KEY, looked.differing
+        allowed = report.kept if self._prepared.plan.mode == "missing-only" else 0
         if not absent and different <= allowed:
             return None
         return IntegrityError(
@@ -121,6 +141,16 @@ class _Proof:
             f"{absent:,} items are not there and {different:,} differ, where {allowed:,} were kept",
             "somebody may write to the table meanwhile: look at the keys in the report, then run it again",
         )
+
+    def look_up(self, units: Collection[str] | None) -> Looked:
+        """Asks the table for the items of these units of the source; None: of all."""
+        self._sample = units
+        back = self._read_back(self._prepared.plan.items)
+        if any(back.counts.values()):
+            self._name(back.keys, self._table())
+        looked = Looked()
+        looked.add(back.counts[LEFT], back.counts[DIFFERENT], self._report.differing)
+        return looked
 
     def of_sample(self) -> IntegrityError | None:
         """The items of some parts are there: the table holds the others, too, and what should not be there stays unseen."""
@@ -167,5 +197,7 @@ class _Proof:
 
     def _wanted(self) -> Iterator[list[bytes]]:
         with self._prepared.source as source:
+            for unit, memo in self.done.items():
+                source.done(unit, memo)
             for page in every_page(source, self._sample):
                 yield self._prepared.selection.pick(page)

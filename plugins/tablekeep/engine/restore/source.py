@@ -160,7 +160,7 @@ class ChainSource:
 def every_page(source: Source, units: Collection[str] | None = None) -> Iterator[list[bytes]]:
     """All items, unit by unit; in a `with source`.
 
-    :param units: only those of these; of a full set.
+    :param units: only those of these; what the increments added is known when the others are `done`.
     """
     for unit in source.units:
         if units is None or unit in units:

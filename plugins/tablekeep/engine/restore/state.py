@@ -72,6 +72,7 @@ class Progressing:
     :ivar began: when it was begun; `lapped`: when the last of its `phases` (seconds) ended.
     :ivar table_id, table_arn: of the new table, once it is known.
     :ivar job: what the service was told to do, as it calls it: ARN of an import or a bulk put, id of a restore job or of a restored table.
+    :ivar replaced, replaced_at: items that stood where others are put, and where they lie; see `existing.keep_present`.
     :ivar report: of a finished restore that was proved.
     """
 
@@ -85,6 +86,8 @@ class Progressing:
     table_id: str = ""
     table_arn: str = ""
     job: str = ""
+    replaced: int = 0
+    replaced_at: str = ""
     finished: bool = False
     report: dict[str, Any] | None = None
 

@@ -11,7 +11,7 @@ from tablekeep.engine.dynamodb.profile import compare_settings
 from tablekeep.engine.dynamodb.reapply import reapply_settings
 from tablekeep.engine.dynamodb.settings import read_settings
 from tablekeep.engine.dynamodb.tables import CREATION_TAG, CreatedTable, add_indexes, await_active, create_table
-from tablekeep.engine.errors import BadInputError, IntegrityError, TransientError
+from tablekeep.engine.errors import BadInputError, IntegrityError, PermanentError, TransientError
 from tablekeep.engine.items.hashing import ContentHash
 from tablekeep.engine.leases import Lease
 from tablekeep.engine.prices import Prices
@@ -58,7 +58,6 @@ class Restoring:
         self._clock, self._progress, self._actor, self._run, self._state = clock, progress, actor, run, state
         self._lapped = clock.monotonic()
         self._lease: Lease | None = None
-        self._replaced = (0, "")
         self._bulk: dict[str, int] | None = None
         self.loaded: dict[str, Loaded] = {}
         self.resumed = 0
@@ -122,6 +121,7 @@ class Restoring:
         """Takes up what another process has begun.
 
         :raises BadInputError: when nothing was. :raises IntegrityError: when a set that is to be restored has another manifest now.
+        :raises PermanentError: when another table has the name of the existing one.
         """
         state = self._state.load() if self._state else None
         plan = resumable(state, self._request.digest())
@@ -136,6 +136,8 @@ class Restoring:
         request = self._request
         selection = request.selection(source.full.key)
         there = None if plan.mode == "new" else read_settings(self._clients, plan.to_table)
+        if there is not None and there.table_id != plan.target_id:
+            raise PermanentError(what, "another table has its name now", "look at it, and plan the restore again")
         target = Target(plan.to_table, plan.account, plan.region, there)
         self.prepared, self.at = Prepared(plan, source, selection, settings_of(source), target), state
         self.reload()
@@ -185,8 +187,7 @@ class Restoring:
             self.plan.path in KEPT_BY_AWS or self.at.job or BULK in self.loaded
         ):  # what a service was given is staged once
             return
-        if self.plan.mode == "overwrite-listed-keys":
-            self._replaced = keep_present(self._clients, self.prepared, self._clock)
+        self.keep_what_stands()
         if self.plan.path == "bulk-put":
             self._done(BULK, self._services().stage_bulk())
             return
@@ -202,12 +203,23 @@ class Restoring:
                 self._load(distant(units, LANES))
             self._load_rest()
 
+    def keep_what_stands(self) -> None:
+        """Where listed items are overwritten: first what is there now. Each worker does it before it puts: others may write, too."""
+        if self.plan.mode == "overwrite-listed-keys":
+            count, where = keep_present(self._clients, self.prepared, self._clock)
+            if not self.at.replaced_at:
+                self.at.replaced, self.at.replaced_at = count, where
+                self._save()
+
     def load_group(self, units: Sequence[str], turn: float, share: float) -> None:
         """Some parts, beside others who load theirs.
 
         :param turn: 0 … 1: where in them to begin, so that neighbours are not loaded at the same time.
         :param share: of the write budget.
         """
+        if not units:
+            return
+        self.keep_what_stands()
         order = distant(units, LANES)
         first = round(turn * len(order))
         self._phase(round(self.plan.items * len(units) / max(1, len(self.parts))))
@@ -218,6 +230,7 @@ class Restoring:
         """When all parts are loaded: what the increments added."""
         if REST in self.prepared.source.units and REST not in self.loaded and not self.at.job:
             self._check_loaded(self.parts)
+            self.keep_what_stands()
             self._phase(None)
             with self.prepared.source:
                 self._load_rest()
@@ -323,7 +336,7 @@ class Restoring:
             items=content.count, written=written, equal=whole.equal, kept=whole.kept, content_hash=str(content),
             indexes=list(plan.indexes), resumed=self.resumed, path=plan.path, source_backup=plan.source_backup, bulk=self._bulk,
         )  # fmt: skip
-        report.replaced, report.replaced_at = self._replaced
+        report.replaced, report.replaced_at = self.at.replaced, self.at.replaced_at
         return report
 
     def settle(self, report: RestoreReport, failure: IntegrityError | None, seconds: float | None = None) -> None:
@@ -388,7 +401,10 @@ class Restoring:
     def _is_there(self, state: Progressing, plan: RestorePlan) -> bool:
         """Whether the table of an unfinished try is still there: one to be made may be gone, and then the restore begins anew."""
         if plan.mode != "new":
-            return True
+            try:
+                return read_settings(self._clients, plan.to_table).table_id == plan.target_id
+            except BadInputError:
+                return False
         if plan.path in BY_SERVICE and not state.job:  # whether the service was asked is not known: it is asked again
             return True
         try:
