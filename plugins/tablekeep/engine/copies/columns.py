@@ -8,9 +8,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tablekeep.engine.copies.cells import UUID, plain_json
+from tablekeep.engine.copies.documents import plain_texts
 from tablekeep.engine.copies.mapping import SqlColumn
 from tablekeep.engine.items.canonical import decode_json, encode_canonical
-from tablekeep.engine.items.decode import column_contents, number_texts, strings
+from tablekeep.engine.items.decode import column_contents, escaped, joined_sets, number_texts, strings, typed_texts
 from tablekeep.engine.items.layout import Column
 
 _UNITS = {"epoch": "s", "epoch_ms": "ms"}
@@ -121,27 +122,37 @@ def _all_match(array: Any, pattern: str) -> bool:
 
 
 def _json(column: SqlColumn, home: Column, array: Any) -> Any:
+    if column.typed:
+        return typed_texts(home, array)
+    texts = _plain_texts(home, array)
+    if texts is not None:
+        return texts
     kind = home.type
     if kind in ("M", "L"):
-        if column.typed:
-            return pc.binary_join_element_wise(f'{{"{kind}":', array.storage, "}", "")
         contents = [None if text is None else decode_json(text.encode()) for text in array.storage.to_pylist()]
     else:
         contents = column_contents(home, array)
-        if column.typed:
-            return _texts([None if one is None else {kind: one} for one in contents])
-    return _texts([None if one is None else plain_json({kind: one}) for one in contents], contents)
+    documents = [None if one is None else encode_canonical(plain_json({kind: one})).decode() for one in contents]
+    return pa.array(documents, pa.string())
 
 
-def _texts(documents: list[Any], present: list[Any] | None = None) -> Any:
-    known = documents if present is None else present
-    return pa.array(
-        [
-            None if one is None else encode_canonical(document).decode()
-            for document, one in zip(documents, known, strict=True)
-        ],
-        pa.string(),
-    )
+def _plain_texts(home: Column, array: Any) -> Any:
+    """A column as the text of plain JSON; None where that takes a look at each value."""
+    match home.type:
+        case "M" | "L":
+            return plain_texts(array.storage)
+        case "S":
+            return pc.binary_join_element_wise('"', escaped(strings(home, array)), '"', "")
+        case "N":
+            return number_texts(home, array)
+        case "BOOL":
+            return pc.if_else(array, "true", "false")
+        case "SS" | "NS":
+            mark = '"' if home.type == "SS" else ""
+            sets = joined_sets(home, array, f"{mark},{mark}")
+            return None if sets is None else pc.binary_join_element_wise(f"[{mark}", sets, f"{mark}]", "")
+        case _:
+            return None
 
 
 def _array(column: SqlColumn, home: Column, array: Any) -> Any:

@@ -13,6 +13,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from tablekeep.engine.ahead import ahead
 from tablekeep.engine.backups.manifest import Manifest
 from tablekeep.engine.backups.parts import part_batches
 from tablekeep.engine.backups.sets import BackupSet
@@ -154,6 +155,9 @@ class Converter:
 
         :raises BadInputError: for a key that its column cannot hold. :raises IntegrityError: for a damaged part.
         """
+        yield from ahead(self._converted(opened, progress))
+
+    def _converted(self, opened: BackupSet, progress: Progress) -> Iterator[Converted]:
         for part in opened.manifest.parts:
             for batch, _ in part_batches(opened.store, opened.manifest, part):
                 converted = self.convert(batch)
@@ -457,6 +461,20 @@ def _long_rows(column: SqlColumn, array: Any) -> list[int]:
 
 def _nul_rows(array: Any, *, json: bool) -> list[int]:
     """Rows of texts that hold U+0000, which in JSON text stands as an escape."""
-    mask = pc.fill_null(pc.match_substring(array, "\\u0000" if json else "\0"), False)
+    sought = "\\u0000" if json else "\0"
+    if sought.encode() not in _text_bytes(
+        array
+    ):  # a search over all of them is several times as fast as Arrow's by row
+        return []
+    mask = pc.fill_null(pc.match_substring(array, sought), False)
     rows: list[int] = pc.indices_nonzero(mask).to_pylist()
     return [row for row in rows if has_nul(array[row].as_py(), json=True)] if json and rows else rows
+
+
+def _text_bytes(array: Any) -> bytes:
+    """The bytes of all texts of an array, one after the other."""
+    _, offsets, data = array.buffers()
+    if data is None:
+        return b""
+    ends = memoryview(offsets).cast("i")
+    return bytes(memoryview(data)[ends[array.offset] : ends[array.offset + len(array)]])

@@ -4,7 +4,9 @@ Each key is written as text, and 60 bits of the text's SHA-256 are summed up. Th
 key is read back, and nothing but the table's own content decides. SHA-256, for some servers have no MD5 (FIPS).
 """
 
+import array
 import hashlib
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -30,8 +32,11 @@ class KeySum:
     def add(self, texts: list[bytes]) -> None:
         """Takes the keys of a batch, as `key_texts` gives them."""
         self.count += len(texts)
-        sha256, first = hashlib.sha256, int.from_bytes
-        self.total += sum([first(sha256(one).digest()[:8]) >> 64 - _BITS for one in texts])
+        sha256 = hashlib.sha256
+        words = array.array("Q", b"".join([sha256(one).digest() for one in texts]))
+        if sys.byteorder == "little":
+            words.byteswap()
+        self.total += sum([word >> 64 - _BITS for word in words[:: sha256().digest_size // words.itemsize]])
 
     def __str__(self) -> str:
         return f"{self.count}-{self.total}"

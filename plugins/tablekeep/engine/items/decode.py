@@ -54,14 +54,22 @@ def _members(column: Column, array: Any) -> Any:
     """`"name":{"S":"value"}` by row, null where the column is; None for a column of nulls."""
     if array.null_count == len(array):
         return None
-    kind, head = column.type, f'{msgspec.json.encode(column.attribute).decode()}:{{"{column.type}":'
+    return typed_texts(column, array, f"{msgspec.json.encode(column.attribute).decode()}:")
+
+
+def typed_texts(column: Column, array: Any, before: str = "") -> Any:
+    """`{"S":"value"}` by row, null where the column is.
+
+    :param before: text in front of each.
+    """
+    kind, head = column.type, f'{before}{{"{column.type}":'
     if kind == "BOOL":
         return pc.if_else(array, f"{head}true}}", f"{head}false}}")
     if kind == "S":
         return pc.binary_join_element_wise(f'{head}"', escaped(strings(column, array)), '"}', "")
     if kind == "N":
         return pc.binary_join_element_wise(f'{head}"', number_texts(column, array), '"}', "")
-    if kind in ("SS", "NS") and (sets := _joined_sets(column, array)) is not None:
+    if kind in ("SS", "NS") and (sets := joined_sets(column, array, '","')) is not None:
         return pc.binary_join_element_wise(f'{head}["', sets, '"]}', "")
     if kind in ("M", "L"):
         return pc.binary_join_element_wise(head, array.storage, "}", "")
@@ -82,8 +90,8 @@ def escaped(array: Any) -> Any:
     return pa.array([None if one is None else msgspec.json.encode(one)[1:-1].decode() for one in array.to_pylist()])
 
 
-def _joined_sets(column: Column, array: Any) -> Any:
-    """The members of each set with `","` between them; None when they do not lie in canonical order."""
+def joined_sets(column: Column, array: Any, separator: str) -> Any:
+    """The members of each set (SS, NS) in one text, escaped for JSON; None when they do not lie in canonical order."""
     values = array.flatten()
     texts = escaped(values) if column.type == "SS" else number_texts(column, values)
     plain = values if column.type == "SS" else texts
@@ -94,7 +102,7 @@ def _joined_sets(column: Column, array: Any) -> Any:
     ends = pc.cumulative_sum(pc.fill_null(pc.list_value_length(array), 0)).cast(pa.int32())
     offsets = pa.concat_arrays([pa.array([0], pa.int32()), ends])
     mask = array.is_null() if array.null_count else None
-    return pc.binary_join(pa.ListArray.from_arrays(offsets, texts, mask=mask), '","')
+    return pc.binary_join(pa.ListArray.from_arrays(offsets, texts, mask=mask), separator)
 
 
 def number_texts(column: Column, array: Any) -> Any:
