@@ -24,11 +24,10 @@ def test_an_error_comes_where_the_next_value_would() -> None:
         yield 2
         raise LookupError("third")
 
-    found = list[int]()
+    values = ahead(failing())
+    assert [next(values), next(values)] == [1, 2]
     with pytest.raises(LookupError, match="third"):
-        for one in ahead(failing()):
-            found.append(one)
-    assert found == [1, 2]
+        next(values)
     assert threads() == []
 
 
@@ -71,9 +70,6 @@ def test_whoever_leaves_early_closes_the_source_and_ends_the_thread() -> None:
 
 
 def test_an_error_of_the_user_ends_it_too() -> None:
-    values = ahead(iter(range(1000)))
     with pytest.raises(ZeroDivisionError):
-        for one in values:
-            1 // one
-    values.close()
+        sum(1 // one for one in ahead(range(1000)))
     assert threads() == []

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from tablekeep.engine.backups.sets import BackupSet
 from tablekeep.engine.config.mapping_file import read_mapping
 from tablekeep.engine.copies.cells import plain_json
-from tablekeep.engine.copies.convert import Converter, RejectedError
+from tablekeep.engine.copies.convert import Converter
 from tablekeep.engine.copies.ddl import create_statements
 from tablekeep.engine.copies.derive import derive_mapping
 from tablekeep.engine.copies.dialects import RULES
@@ -25,6 +25,7 @@ from tablekeep.engine.copies.ledger import packed
 from tablekeep.engine.copies.mapping import Mapping, mapping_from_json
 from tablekeep.engine.copies.names import parse_table
 from tablekeep.engine.copies.paths import parse_path, path_text
+from tablekeep.engine.copies.sent import RejectedError
 from tablekeep.engine.errors import BadInputError
 from tablekeep.engine.items.canonical import canonical_attributes
 from tablekeep.engine.items.layout import Column

@@ -15,13 +15,14 @@ from tablekeep.engine.backups.sets import BackupSet
 from tablekeep.engine.clients import SessionClients
 from tablekeep.engine.clock import SystemClock
 from tablekeep.engine.copies import redshift_load, redshift_swap
-from tablekeep.engine.copies.convert import Converter, RejectedError
+from tablekeep.engine.copies.convert import Converter
 from tablekeep.engine.copies.copy import CopyReport, copy_set
 from tablekeep.engine.copies.document import MappingDocument
 from tablekeep.engine.copies.modes import parse_mode
 from tablekeep.engine.copies.redshift import RedshiftTarget
 from tablekeep.engine.copies.redshift_api import Address, DataApi
 from tablekeep.engine.copies.redshift_raw import RawColumn
+from tablekeep.engine.copies.sent import RejectedError
 from tablekeep.engine.errors import BadInputError, IntegrityError, PermanentError, TransientError
 from tablekeep.engine.items.layout import Column
 from tablekeep.engine.progress import NoProgress

@@ -6,7 +6,7 @@ column alone tells that type. What no column holds stands in `_rest`, where the 
 `_rest` which values are not of their column's type.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,22 +20,20 @@ from tablekeep.engine.backups.sets import BackupSet
 from tablekeep.engine.copies.cells import (
     NOT_FINITE,
     NUL,
-    SUPER,
     Misfit,
     cell_of,
-    has_nul,
     shortened,
     tells_type,
     too_long,
     unfit_text,
 )
-from tablekeep.engine.copies.columns import take_column
-from tablekeep.engine.copies.keys import KeySum, key_texts
+from tablekeep.engine.copies.columns import long_rows, nul_rows, take_column
+from tablekeep.engine.copies.keys import key_texts
 from tablekeep.engine.copies.mapping import ChildTable, Mapping, SqlColumn
 from tablekeep.engine.copies.members import child_arrays, member_rows
 from tablekeep.engine.copies.nested import look_up, take_out
 from tablekeep.engine.copies.rest import RestWriter
-from tablekeep.engine.copies.super_documents import STRING_BYTES
+from tablekeep.engine.copies.sent import NAMED, Reject, RejectedError, Sent
 from tablekeep.engine.errors import BadInputError, IntegrityError
 from tablekeep.engine.items.canonical import canonical_key, decode_json, parse_item
 from tablekeep.engine.items.changes import DELETE
@@ -44,18 +42,7 @@ from tablekeep.engine.items.hashing import key_hash
 from tablekeep.engine.items.layout import CHANGE, REST, Column, Layout
 from tablekeep.engine.progress import Progress
 
-NAMED = 5_000
-"""Misfits that are kept with their key's hash; beyond them they are counted only."""
 Item = dict[str, dict[str, Any]]
-
-
-@dataclass(frozen=True, slots=True)
-class Reject:
-    """A value that does not fit: which item's (SHA-256 of its canonical key), which column's, and why. Never the value."""
-
-    key: str
-    column: str
-    reason: str
 
 
 @dataclass(slots=True)
@@ -69,43 +56,6 @@ class Converted:
     arrays: list[Any]
     children: list[list[Any]] = field(default_factory=list)
     changes: Any = None
-
-
-@dataclass
-class Sent:
-    """What was converted so far: what a target must hold after the load.
-
-    :ivar nulls: by column, rows that are NULL. :ivar keys: the key set's sum. :ivar members: rows of each child table, by its suffix.
-    :ivar shown: values of another type that their column shows, by column. :ivar kept: values that their column cannot hold, and that
-        `_rest` does. :ivar misfits: those that count, by column and reason. :ivar rejects: the first of them, one by one.
-    :ivar deletes: rows of a set of changes that are deletions. :ivar cut: texts that were cut, as the mapping says, by column.
-    """
-
-    rows: int = 0
-    nulls: dict[str, int] = field(default_factory=dict)
-    keys: KeySum = field(default_factory=KeySum)
-    members: dict[str, int] = field(default_factory=dict)
-    shown: dict[str, int] = field(default_factory=dict)
-    kept: dict[str, int] = field(default_factory=dict)
-    misfits: dict[tuple[str, str], int] = field(default_factory=dict)
-    rejects: list[Reject] = field(default_factory=list)
-    deletes: int = 0
-    cut: dict[str, int] = field(default_factory=dict)
-
-    @property
-    def rejected(self) -> int:
-        return sum(self.misfits.values())
-
-
-class RejectedError(BadInputError):
-    """More values do not fit than the mapping allows.
-
-    :ivar rejects: for the reject table.
-    """
-
-    def __init__(self, what: str, why: str, todo: str, rejects: Sequence[Reject] = ()) -> None:
-        super().__init__(what, why, todo)
-        self.rejects = rejects
 
 
 @dataclass(slots=True)
@@ -271,9 +221,9 @@ class Converter:
         """The cells without those that the database cannot hold, though their type is right."""
         bad: dict[int, str] = {}
         if column.form in ("text", "json"):
-            bad |= dict.fromkeys(_nul_rows(array, json=column.form == "json"), NUL)
+            bad |= dict.fromkeys(nul_rows(array, json=column.form == "json"), NUL)
         short: dict[int, str] = {}
-        for row in _long_rows(column, array):
+        for row in long_rows(column, array):
             why = too_long(column) if column.form == "bytes" else unfit_text(column, array[row].as_py())
             if why is not None and row not in bad:
                 cell = shortened(column, array[row].as_py()) if self._cuts and column.form != "bytes" else None
@@ -416,19 +366,6 @@ class Converter:
         return sent
 
 
-def differing_counts(sent: Sent, rows: int, nulls: dict[str, int], keys: KeySum | None = None) -> list[str]:
-    """What differs between what was sent and what a staging table holds: one phrase each, empty when nothing does."""
-    problems = [] if rows == sent.rows else [f"it has {rows:,} rows, {sent.rows:,} were sent"]
-    problems += [
-        f"column {name!r} has {nulls.get(name, -1):,} nulls, {expected:,} were sent"
-        for name, expected in sent.nulls.items()
-        if nulls.get(name, -1) != expected
-    ]
-    if keys is not None and not problems and keys != sent.keys:
-        problems.append("its keys are not those that were sent")
-    return problems
-
-
 def _rest_items(batch: Any) -> dict[int, Item]:
     texts = batch.column(REST).storage
     if texts.null_count == len(texts):
@@ -448,33 +385,3 @@ def _patched(array: Any, patches: dict[int, Any], column: SqlColumn) -> Any:
         mask[row] = True
     cells = pa.array([patches[row] for row in sorted(patches)], column.arrow)
     return pc.replace_with_mask(array, pa.array(mask), cells)
-
-
-def _long_rows(column: SqlColumn, array: Any) -> list[int]:
-    """Rows of texts, documents and bytes that may be longer than the column takes: in SUPER a string inside of them, too."""
-    if column.max_bytes is None or column.form not in ("text", "json", "bytes", "number"):
-        return []
-    limit = STRING_BYTES if column.sql_type == SUPER else column.max_bytes
-    rows: list[int] = pc.indices_nonzero(pc.fill_null(pc.greater(pc.binary_length(array), limit), False)).to_pylist()
-    return rows
-
-
-def _nul_rows(array: Any, *, json: bool) -> list[int]:
-    """Rows of texts that hold U+0000, which in JSON text stands as an escape."""
-    sought = "\\u0000" if json else "\0"
-    if sought.encode() not in _text_bytes(
-        array
-    ):  # a search over all of them is several times as fast as Arrow's by row
-        return []
-    mask = pc.fill_null(pc.match_substring(array, sought), False)
-    rows: list[int] = pc.indices_nonzero(mask).to_pylist()
-    return [row for row in rows if has_nul(array[row].as_py(), json=True)] if json and rows else rows
-
-
-def _text_bytes(array: Any) -> bytes:
-    """The bytes of all texts of an array, one after the other."""
-    _, offsets, data = array.buffers()
-    if data is None:
-        return b""
-    ends = memoryview(offsets).cast("i")
-    return bytes(memoryview(data)[ends[array.offset] : ends[array.offset + len(array)]])

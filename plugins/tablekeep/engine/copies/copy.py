@@ -10,7 +10,6 @@ from tablekeep.engine.backups.records import write_record
 from tablekeep.engine.backups.sets import BackupSet, open_backup
 from tablekeep.engine.clients import Clients
 from tablekeep.engine.clock import Clock, utc_text
-from tablekeep.engine.copies.convert import RejectedError
 from tablekeep.engine.copies.ddl import rejects_of
 from tablekeep.engine.copies.derive import derive_mapping
 from tablekeep.engine.copies.document import MappingDocument
@@ -19,6 +18,7 @@ from tablekeep.engine.copies.ledger import Load, packed
 from tablekeep.engine.copies.mapping import Mapping
 from tablekeep.engine.copies.modes import Mode
 from tablekeep.engine.copies.names import check_identifier
+from tablekeep.engine.copies.sent import RejectedError
 from tablekeep.engine.copies.target import Loaded, Session, Standing, Target, Work
 from tablekeep.engine.errors import BadInputError, IntegrityError
 from tablekeep.engine.progress import Progress

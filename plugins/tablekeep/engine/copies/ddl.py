@@ -4,10 +4,10 @@ from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 
 from tablekeep.engine.clock import utc_text
-from tablekeep.engine.copies.convert import Reject
 from tablekeep.engine.copies.dialects import Dialect
 from tablekeep.engine.copies.mapping import ChildTable, Mapping, SqlColumn
 from tablekeep.engine.copies.names import TableName, quoted
+from tablekeep.engine.copies.sent import Reject
 
 REJECTS = "rejects"
 """The reject table is `<table>__rejects`."""

@@ -3,12 +3,12 @@
 A key's columns come first. What is not written is what holds every value of the set exactly, the narrowest first.
 """
 
-import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from tablekeep.engine.backups.manifest import Manifest
 from tablekeep.engine.backups.sets import BackupSet
+from tablekeep.engine.copies.column_names import ColumnNames, shown
 from tablekeep.engine.copies.dialects import (
     LOSSY,
     MYSQL_ROW_BYTES,
@@ -19,7 +19,6 @@ from tablekeep.engine.copies.dialects import (
 from tablekeep.engine.copies.document import ColumnRule, MappingDocument
 from tablekeep.engine.copies.kinds import Kind, parse_kind
 from tablekeep.engine.copies.mapping import (
-    STAMP,
     ChildTable,
     Mapping,
     SqlColumn,
@@ -28,13 +27,12 @@ from tablekeep.engine.copies.mapping import (
     rest_column,
     stamp_column,
 )
-from tablekeep.engine.copies.names import check_identifier
 from tablekeep.engine.copies.nested import NestedCensus, Wanted, count_nested
 from tablekeep.engine.copies.paths import Path, parse_path, path_name, path_text
 from tablekeep.engine.copies.sql_types import told_kinds
 from tablekeep.engine.errors import BadInputError
 from tablekeep.engine.items.census import Census, TypeCount
-from tablekeep.engine.items.layout import COLUMN_TYPES, DECIMAL_DIGITS, REST, Column, fold, number_kind
+from tablekeep.engine.items.layout import COLUMN_TYPES, DECIMAL_DIGITS, Column, number_kind
 from tablekeep.engine.progress import Progress
 
 LOGICAL = {
@@ -76,60 +74,6 @@ class _Wish:
 
     def count(self) -> TypeCount:
         return self.types.get(self.type, TypeCount())
-
-
-@dataclass
-class _Names:
-    """Names that a table has already; makes of a derived name one that it can have."""
-
-    dialect: Dialect
-    taken: set[str] = field(default_factory=set)
-    notes: list[str] = field(default_factory=list)
-
-    def _fold(self, name: str) -> str:
-        return fold(name) if RULES[self.dialect].folds else name
-
-    def given(self, name: str) -> str:
-        """A name that somebody has written.
-
-        :raises BadInputError: for one that the database cannot take, or that is taken.
-        """
-        check_identifier(name, self.dialect, "the column")
-        if self._fold(name) in self.taken or fold(name) in RULES[self.dialect].taken | {REST, STAMP}:
-            raise BadInputError(
-                f"naming the column {name!r}",
-                "the name is taken: by another column, or by one that every table has",
-                "give it another name in the mapping",
-            )
-        self.taken.add(self._fold(name))
-        return name
-
-    def derived(self, name: str) -> str:
-        """The name, or one like it: `name~2` where it is taken, its beginning and a hash where the database cannot take it."""
-        rules = RULES[self.dialect]
-        found, number = self._possible(name), 2
-        while self._fold(found) in self.taken or fold(found) in rules.taken | {REST, STAMP}:
-            found, number = self._possible(f"{name}~{number}"), number + 1
-        self.taken.add(self._fold(found))
-        if found != name:
-            self.notes.append(f"{_shown(name)} has the column {found!r}")
-        return found
-
-    def _possible(self, name: str) -> str:
-        rules = RULES[self.dialect]
-        possible = name.replace("\0", "")
-        if rules.characters:
-            possible = "".join(one if one <= "\uffff" else "_" for one in possible).rstrip(" ")
-        if possible == name and rules.size(name) <= rules.limit:
-            return name
-        mark = "~" + hashlib.sha256(name.encode()).hexdigest()[:8]
-        while rules.size(possible) > rules.limit - len(mark):
-            possible = possible[:-1]
-        return possible + mark
-
-
-def _shown(name: str) -> str:
-    return repr(name if len(name) <= 100 else f"{name[:100]}…")
 
 
 def derive_mapping(
@@ -182,7 +126,7 @@ def map_set(
     if document.others == "fail":
         _check_unmapped(what, census, wishes)
     rules = RULES[dialect]
-    names, row = _Names(dialect), 0
+    names, row = ColumnNames(dialect), 0
     # the key keeps its names, then what is written; what is derived has to give way
     for wish in sorted(wishes, key=lambda one: not one.key):
         if wish.rule is not None and wish.rule.name:
@@ -387,7 +331,7 @@ def _check_unmapped(what: str, census: Census, wishes: list[_Wish]) -> None:
     left = sorted(name for name in census.attributes if name not in mapped)
     count = len(left) + (1 if census.others else 0)
     if count:
-        named = ", ".join(_shown(name) for name in left[:10]) + (
+        named = ", ".join(shown(name) for name in left[:10]) + (
             f" and {len(left) - 10:,} more" if len(left) > 10 else ""
         )
         raise BadInputError(
@@ -403,7 +347,7 @@ def _rest_notes(manifest: Manifest, census: Census, document: MappingDocument) -
     left = [name for name in census.attributes if manifest.layout.column_of(name) is None]
     more = " and more" if census.others else ""
     if left or more:
-        named = ", ".join(_shown(name) for name in left[:5]) + (
+        named = ", ".join(shown(name) for name in left[:5]) + (
             f" and {len(left) - 5:,} more" if len(left) > 5 else more
         )
         yield f"without a column, so in `_rest`: {named}"

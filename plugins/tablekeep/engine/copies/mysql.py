@@ -17,7 +17,7 @@ from typing import Any
 import pymysql
 
 from tablekeep.engine.clock import Clock
-from tablekeep.engine.copies.convert import Converted, Converter, Reject, Sent, differing_counts
+from tablekeep.engine.copies.convert import Converted, Converter
 from tablekeep.engine.copies.ddl import create_child, create_table, reject_statements, table_key
 from tablekeep.engine.copies.dialects import Dialect
 from tablekeep.engine.copies.keys import KeySum
@@ -38,6 +38,7 @@ from tablekeep.engine.copies.mysql_errors import TWICE, translate_mysql
 from tablekeep.engine.copies.mysql_rows import key_sum_sql, lines, load_sql
 from tablekeep.engine.copies.mysql_swap import CHANGE, Described, MysqlSwap, marked
 from tablekeep.engine.copies.names import TableName, parse_table, quoted
+from tablekeep.engine.copies.sent import Reject, Sent, differing_counts
 from tablekeep.engine.copies.target import Loaded, Standing, Work
 from tablekeep.engine.errors import BadInputError, IntegrityError, TransientError
 from tablekeep.engine.progress import Progress

@@ -10,6 +10,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from tablekeep.engine.copies.columns import joined
 from tablekeep.engine.copies.keys import SEPARATOR
 from tablekeep.engine.copies.mapping import SqlColumn
 from tablekeep.engine.copies.mysql_connection import NAME
@@ -19,7 +20,7 @@ _ESCAPES = (("\\", "\\\\"), ("\t", "\\t"), ("\n", "\\n"), ("\0", "\\0"))
 _ODD = r"[\\\t\n\x00]"
 
 
-def lines(columns: Sequence[SqlColumn], arrays: Sequence[Any], change: Any = None) -> Any:
+def lines(columns: Sequence[SqlColumn], arrays: Sequence[Any], change: Any = None) -> bytes:
     """The rows as bytes.
 
     :param change: a further field, of a set of changes.
@@ -27,8 +28,8 @@ def lines(columns: Sequence[SqlColumn], arrays: Sequence[Any], change: Any = Non
     texts = [_texts(column, array) for column, array in zip(columns, arrays, strict=True)]
     if change is not None:
         texts.append(change)
-    joined = pc.binary_join_element_wise(*texts, "\t", null_handling="replace", null_replacement="\\N")
-    return b"".join(pc.binary_join_element_wise(joined, "", "\n").cast(pa.binary()).to_pylist())
+    rows = pc.binary_join_element_wise(*texts, "\t", null_handling="replace", null_replacement="\\N")
+    return bytes(joined(pc.binary_join_element_wise(rows, "", "\n")))
 
 
 def _texts(column: SqlColumn, array: Any) -> Any:

@@ -12,7 +12,6 @@ from typing import Any
 import psycopg
 
 from tablekeep.engine.clock import Clock
-from tablekeep.engine.copies.convert import Reject
 from tablekeep.engine.copies.ddl import create_table, reject_statements, table_key
 from tablekeep.engine.copies.dialects import Dialect
 from tablekeep.engine.copies.ledger import (
@@ -33,6 +32,7 @@ from tablekeep.engine.copies.postgres_errors import bad_connection, translate_po
 from tablekeep.engine.copies.postgres_merge import Merge, column_types, reconcile
 from tablekeep.engine.copies.postgres_rename import check_can_rename, take_over
 from tablekeep.engine.copies.postgres_stage import Stage
+from tablekeep.engine.copies.sent import Reject
 from tablekeep.engine.copies.target import Loaded, Standing, Work
 from tablekeep.engine.errors import BadInputError, IntegrityError, TransientError
 from tablekeep.engine.progress import Progress

@@ -14,6 +14,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from tablekeep.engine.copies.columns import joined
 from tablekeep.engine.copies.mapping import SqlColumn
 
 HEAD = b"PGCOPY\n\xff\r\n\0" + struct.pack("!ii", 0, 0)
@@ -35,10 +36,7 @@ def encode_rows(columns: Sequence[SqlColumn], arrays: Sequence[Any]) -> memoryvi
     pieces: list[Any] = [pa.scalar(struct.pack("!h", len(columns)), pa.binary())]
     for column, cells in zip(columns, arrays, strict=True):
         pieces += _field(column, cells)
-    rows = pc.binary_join_element_wise(*pieces, pa.scalar(b"", pa.binary()))
-    _, offsets, data = rows.buffers()
-    ends = memoryview(offsets).cast("i")
-    return memoryview(data)[ends[rows.offset] : ends[rows.offset + len(rows)]]
+    return joined(pc.binary_join_element_wise(*pieces, pa.scalar(b"", pa.binary())))
 
 
 def _field(column: SqlColumn, cells: Any) -> list[Any]:

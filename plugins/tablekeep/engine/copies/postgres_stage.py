@@ -11,13 +11,14 @@ from typing import IO, Any
 import psycopg
 
 from tablekeep.engine.backups.sets import BackupSet
-from tablekeep.engine.copies.convert import Converter, Sent, differing_counts
+from tablekeep.engine.copies.convert import Converter
 from tablekeep.engine.copies.ddl import create_table
 from tablekeep.engine.copies.keys import SEPARATOR, KeySum
 from tablekeep.engine.copies.kinds import Kind
 from tablekeep.engine.copies.mapping import Mapping, SqlColumn, make_column
 from tablekeep.engine.copies.names import TableName, quoted
 from tablekeep.engine.copies.postgres_binary import HEAD, TAIL, encode_rows
+from tablekeep.engine.copies.sent import Sent, differing_counts
 from tablekeep.engine.errors import IntegrityError
 from tablekeep.engine.progress import Progress
 

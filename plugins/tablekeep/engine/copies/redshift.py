@@ -16,7 +16,6 @@ from contextlib import contextmanager
 
 from tablekeep.engine.clients import Clients
 from tablekeep.engine.clock import Clock
-from tablekeep.engine.copies.convert import Reject
 from tablekeep.engine.copies.ddl import reject_statements
 from tablekeep.engine.copies.dialects import Dialect
 from tablekeep.engine.copies.ledger import LEDGER, Load, load_of, newest_sql, of_backup_sql
@@ -25,6 +24,7 @@ from tablekeep.engine.copies.names import TableName, parse_table, quoted
 from tablekeep.engine.copies.redshift_api import Address, DataApi, literal
 from tablekeep.engine.copies.redshift_catalog import Catalog
 from tablekeep.engine.copies.redshift_load import RedshiftLoad
+from tablekeep.engine.copies.sent import Reject
 from tablekeep.engine.copies.target import Loaded, Standing, Work
 from tablekeep.engine.errors import BadInputError
 from tablekeep.engine.progress import Progress

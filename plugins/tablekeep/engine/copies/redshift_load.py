@@ -7,7 +7,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from tablekeep.engine.clock import Clock
-from tablekeep.engine.copies.convert import Sent, differing_counts
 from tablekeep.engine.copies.ddl import create_table, reject_statements
 from tablekeep.engine.copies.keys import KeySum
 from tablekeep.engine.copies.ledger import LEDGER, create_sql, insert_counted_sql
@@ -26,6 +25,7 @@ from tablekeep.engine.copies.redshift_swap import (
     refill_sql,
     swap_steps,
 )
+from tablekeep.engine.copies.sent import Sent, differing_counts
 from tablekeep.engine.copies.staging import CHANGE_COLUMN, FileGroup, StagedFiles, forget_staged, staging_prefix
 from tablekeep.engine.copies.super_documents import PROBE, keeps_decimals
 from tablekeep.engine.copies.target import Loaded, Work

@@ -12,9 +12,10 @@ import pyarrow.parquet as pq
 from tablekeep.engine.backups.location import STATE, SetLocation
 from tablekeep.engine.backups.sets import BackupSet
 from tablekeep.engine.backups.store import Store
-from tablekeep.engine.copies.convert import Converted, Converter, Sent
+from tablekeep.engine.copies.convert import Converted, Converter
 from tablekeep.engine.copies.mapping import Mapping
 from tablekeep.engine.copies.redshift_raw import RawColumn
+from tablekeep.engine.copies.sent import Sent
 from tablekeep.engine.progress import Progress
 
 FILE_BYTES = 48 * 1024 * 1024

@@ -11,13 +11,13 @@ from typing import Protocol
 
 from tablekeep.engine.backups.sets import BackupSet
 from tablekeep.engine.clock import Clock
-from tablekeep.engine.copies.convert import Reject, Sent
 from tablekeep.engine.copies.dialects import Dialect
 from tablekeep.engine.copies.drift import Evolution
 from tablekeep.engine.copies.ledger import Load
 from tablekeep.engine.copies.mapping import Mapping
 from tablekeep.engine.copies.modes import Mode, ModeName
 from tablekeep.engine.copies.names import TableName
+from tablekeep.engine.copies.sent import Reject, Sent
 from tablekeep.engine.progress import Progress
 
 
