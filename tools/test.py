@@ -98,7 +98,7 @@ def main() -> None:
             ok, _ = step(name, [str(BIN / command[0]), *command[1:]])
             failed += not ok
             passed += ok
-    ok, output = step("tests", [str(BIN / "pytest"), "-q", "-n", "2", "--dist", "loadgroup", *(arguments or tests)])
+    ok, output = step("tests", [str(BIN / "pytest"), "-q", "-n", "2", "--dist", "loadscope", *(arguments or tests)])
     errors = counted(output, "failed") + counted(output, "error")
     passed += counted(output, "passed")
     skipped += counted(output, "skipped")

@@ -31,12 +31,10 @@ os.environ |= {
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """One worker runs all tests of this folder that share a database; the scheduler's have one of their own."""
+    """All tests of this folder are marked."""
     for item in items:
         if item.path.is_relative_to(Path(__file__).parent):
             item.add_marker(pytest.mark.airflow)
-            if item.path.stem != "test_scheduler":
-                item.add_marker(pytest.mark.xdist_group("airflow"))
 
 
 @pytest.fixture(scope="session")

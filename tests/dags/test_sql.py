@@ -90,7 +90,7 @@ def shop(
         with postgres.connect(target) as connection:
             return connection.execute(sql).fetchall()
 
-    pipelines(shop=PIPELINE.format(table=table, root=ROOT))
+    pipelines(sales=PIPELINE.format(table=table, root=ROOT))
     yield Shop(table, ask, lambda: ask("SELECT id, total, change_no FROM orders ORDER BY id"), copied)
     postgres.drop_database(target)
     if request.param == "postgres":
@@ -102,23 +102,23 @@ def shop(
 
 def test_nights_from_the_table_to_the_database(shop: Shop, dags: Any) -> None:
     found = dags()
-    assert set(found) == {"backup__shop", "verify__shop", "copy__shop__analytics"}
-    first = found["backup__shop"].test()
+    assert set(found) == {"backup__sales", "verify__sales", "copy__sales__analytics"}
+    first = found["backup__sales"].test()
     assert tasks(first) == GREEN
-    assert state(found["copy__shop__analytics"].test()) == "success"
+    assert state(found["copy__sales__analytics"].test()) == "success"
     assert shop.copied("SELECT id, total, change_no FROM orders ORDER BY id") == list(shop.rows())
     shop.run("UPDATE orders SET total = 0, change_no = 1000 WHERE id = 7")
     shop.run("DELETE FROM orders WHERE id = 8")
     shop.run("INSERT INTO orders VALUES (50, 1, 1001)")
-    assert tasks(found["backup__shop"].test()) == GREEN
+    assert tasks(found["backup__sales"].test()) == GREEN
     newest, changes, full = sorted(sets(), key=lambda one: one.finished, reverse=True)
     assert (newest.engine, changes.engine, full.engine) == ("merge", "snapshot", "snapshot")
     assert (changes.items, full.items, newest.items) == (3, 40, 40)
     assert full.run["snapshot"]["connections"] == 2
-    assert state(found["copy__shop__analytics"].test()) == "success"
+    assert state(found["copy__sales__analytics"].test()) == "success"
     assert shop.copied("SELECT id, total, change_no FROM orders ORDER BY id") == list(shop.rows())
-    assert state(found["verify__shop"].test()) == "success"
-    asked = found["backup__shop"].test(run_conf={"full": True})
+    assert state(found["verify__sales"].test()) == "success"
+    asked = found["backup__sales"].test(run_conf={"full": True})
     assert tasks(asked) == GREEN
     assert sum(one.window is None and one.engine == "snapshot" for one in sets()) == 2
 
@@ -127,17 +127,17 @@ def test_a_table_made_anew_gets_a_full_backup(shop: Shop, dags: Any) -> None:
     import time
 
     found = dags()
-    assert tasks(found["backup__shop"].test()) == GREEN
+    assert tasks(found["backup__sales"].test()) == GREEN
     time.sleep(1.1)
     shop.run("DROP TABLE orders")
     shop.run("CREATE TABLE orders (id int PRIMARY KEY, total decimal(10,2), change_no bigint)")
-    assert tasks(found["backup__shop"].test()) == GREEN
+    assert tasks(found["backup__sales"].test()) == GREEN
     assert sorted(one.items for one in sets() if one.window is None) == [0, 40]
 
 
 def test_a_database_that_is_not_there_is_a_red_night(shop: Shop, dags: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AIRFLOW_CONN_SHOP_DB", "postgresql://u:pl4nted@127.0.0.1:1/nowhere")
-    run = dags()["backup__shop"].test()
+    run = dags()["backup__sales"].test()
     assert tasks(run)["backup"] == "failed"
     assert list_backups(S3Store(clients(), BUCKET), BUCKET, "backups").backups == []
 
@@ -155,7 +155,7 @@ def test_wrong_values_are_said(pipelines: Any, change: str, told: str) -> None:
 
     text = PIPELINE.format(table="public.orders", root=ROOT)
     wrong = text.replace(change, "connections: 0" if told == "connections" else "").strip() + "\n"
-    folder: Path = pipelines(shop=wrong)
+    folder: Path = pipelines(sales=wrong)
     (bad,) = load_folder(folder).bad
     assert any(told in problem.field for problem in bad.problems)
 
@@ -213,12 +213,12 @@ def test_the_databases_password_appears_nowhere(
     for name in ("botocore", "urllib3"):
         logging.getLogger(name).setLevel(logging.INFO)
     found = dags()
-    assert tasks(found["backup__shop"].test()) == GREEN
+    assert tasks(found["backup__sales"].test()) == GREEN
     connection = os.environ["AIRFLOW_CONN_SHOP_DB"]
     monkeypatch.setenv(
         "AIRFLOW_CONN_SHOP_DB", connection.replace(password, "planted-4711").replace("127.0.0.1", "localhost")
     )
-    assert tasks(found["backup__shop"].test(run_conf={"full": True}))["backup"] == "failed"
+    assert tasks(found["backup__sales"].test(run_conf={"full": True}))["backup"] == "failed"
     out, err = capfd.readouterr()
     places = {
         "logs": "\n".join([caplog.text, out, err, files(os.environ["AIRFLOW_HOME"])]),

@@ -1,4 +1,4 @@
-"""An export and its verification, and a restore and its proof, under a memory limit that the kernel enforces, with small items and with the largest."""
+"""Export, verification, restore, proof and copy under a memory limit that the kernel enforces, with small items and with the largest."""
 
 import json
 import os
@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pymysql
 import pytest
 
 from tests.tables import ROOT, make_bucket
@@ -71,11 +72,15 @@ def replayed(request: pytest.FixtureRequest) -> Iterator[str]:
     process.wait()
 
 
-def test_an_export_and_a_restore_stay_within_400_mb(local_aws: Any, group: Group, replayed: str) -> None:
+def test_an_export_a_restore_and_copies_stay_within_400_mb(
+    local_aws: Any, group: Group, replayed: str, postgres: Any, mariadb: Any
+) -> None:
     make_bucket(local_aws)
+    with pymysql.connect(host="127.0.0.1", port=mariadb.port, user="root", password=mariadb.password) as connection:
+        connection.cursor().execute("CREATE OR REPLACE DATABASE memory")
     environment = os.environ | {
         "PYTHONPATH": str(PROJECT / "plugins"), "AWS_ENDPOINT_URL_DYNAMODB": replayed,
-        "AWS_ENDPOINT_URL_APPLICATION_AUTO_SCALING": replayed,
+        "AWS_ENDPOINT_URL_APPLICATION_AUTO_SCALING": replayed, "MYSQL_PWD": mariadb.password,
     }  # fmt: skip
 
     def tablekeep(*arguments: str) -> Any:
@@ -90,3 +95,9 @@ def test_an_export_and_a_restore_stay_within_400_mb(local_aws: Any, group: Group
     assert exported["verified"] is True
     restored = tablekeep("restore", exported["backup"], "--to-table", "orders-again")
     assert restored["proved"] is True, "the replayed table has these items under any name"
+    for database, table in (
+        (postgres.create_database("memory"), "public.orders"), (f"mysql://root@127.0.0.1:{mariadb.port}/memory", "memory.orders")
+    ):  # fmt: skip
+        copied = tablekeep("copy", exported["backup"], "--to", database, "--into", table)
+        assert (copied["status"], copied["rows"]) == ("copied", exported["items"])
+    postgres.drop_database("memory")
