@@ -266,6 +266,29 @@ def test_the_newest_state_is_reached_over_all_sets_in_between(place: Place, loca
     assert rows(place, "sk") == [(7,)]
 
 
+def test_changes_that_end_before_the_full_set_does_set_no_item_back(place: Place, local_aws: Any) -> None:
+    """A full set may show an item up to a minute after its nominal time: changes that end earlier wait for the next ones."""
+    target = place.target("public.orders")
+    if place.kind != "redshift":
+        local_aws.reset()
+    make_bucket(local_aws, SHELF.bucket)
+    store = S3Store(clients(), SHELF.bucket)
+
+    def newest() -> CopyReport:
+        return copy_newest(clients=clients(), shelf=SHELF, target=target, mode=Mode("incremental"), **COMMON)
+
+    verified(store, make_set([item(1, v="after 40 s")], store=store))
+    newest()
+    half = AS_OF + timedelta(seconds=30)
+    verified(store, make_set([put(item(1, v="before"))], as_of=half, changes=(AS_OF - DAY, half), store=store))
+    assert newest().status == "unchanged"
+    assert rows(place, "sk, v") == [(1, "after 40 s")]
+    later = make_set([put(item(1, v="later"))], as_of=AS_OF + DAY, changes=(half, AS_OF + DAY), store=store)
+    verified(store, later)
+    assert newest().sets == 2
+    assert rows(place, "sk, v") == [(1, "later")]
+
+
 # what all modes have
 
 

@@ -16,6 +16,8 @@ NO_LOCAL = {1148, 3948, 4166}
 """LOAD DATA LOCAL is switched off: on MySQL 5, MySQL 8, MariaDB."""
 TOO_LARGE = {1071, 1117, 1118, 1074}
 """A key, the number of columns, a row, a column is too large."""
+FULL = {1021, 1114}
+"""The disk, or a table, is full."""
 TWICE = 1062
 LEFT = "the table was left as it was"
 
@@ -57,6 +59,12 @@ def translate_mysql(error: pymysql.MySQLError, what: str) -> TablekeepError:
         )  # fmt: skip
     if number in DENIED | RIGHTS:
         return BadInputError(what, f"MySQL answered {number}: {words}", f"grant it to the user; {LEFT}")
+    if number in FULL:
+        return TransientError(
+            what,
+            f"the database's disk is full ({number}: {words})",
+            f"give the database more storage: while a copy runs, its rows are there a second time; {LEFT}",
+        )
     if number in PASSES or isinstance(error, pymysql.err.InterfaceError):
         return TransientError(what, f"the connection or the server failed ({number}: {words})", f"try again; {LEFT}")
     return PermanentError(what, f"MySQL answered {number}: {words}", LEFT)

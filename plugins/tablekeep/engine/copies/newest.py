@@ -81,6 +81,9 @@ def _steps(what: str, sets: list[Manifest], last: Load | None, shelf: Shelf) -> 
     if last is not None and last.edge is not None and last.source_id == mine[0].table_id:
         increments, missing = following(mine, last.edge)
         increments = [one for one in increments if one.as_of > last.as_of]
+        full = next((one for one in mine if one.backup_id == last.backup_id and one.window is None), None)
+        if full is not None and increments and increments[-1].as_of < full.consistent[1]:
+            increments = []  # some items of the full set are newer than where these end: they would be set back
         if missing is None:
             newer = [
                 one

@@ -15,6 +15,8 @@ _REFUSED = (
 _WAIT = ("08", "40", "53", "57")
 """Classes that may pass: connection, rollback, resources, operator intervention (PostgreSQL, "Error Codes")."""
 
+ROOM = "give the database more storage: while a copy runs, its rows are there a second time"
+
 
 def bad_connection(error: psycopg.Error, what: str) -> TablekeepError:
     """For an error of connecting; libpq's text names host, database and user, never the password."""
@@ -58,6 +60,8 @@ def translate_postgres(error: psycopg.Error, what: str, left: str = "the table w
     if isinstance(error, errors.InsufficientPrivilege):
         why = error.diag.message_primary or name
         return BadInputError(what, why, f"grant it to the user (CREATE on the schema, ownership of the table); {left}")
+    if isinstance(error, errors.DiskFull):
+        return TransientError(what, f"the database's disk is full ({name} {code})", f"{ROOM}; {left}")
     if code[:2] in _WAIT or not code:
         return TransientError(
             what, f"the connection or the server failed ({name} {code})".replace(" )", ")"), f"try again; {left}"
