@@ -12,6 +12,7 @@ import pytest
 
 from tablekeep.engine.clock import SystemClock
 from tablekeep.engine.copies import mysql as module
+from tablekeep.engine.copies import mysql_stage as stage
 from tablekeep.engine.copies.copy import CopyReport, copy_backup
 from tablekeep.engine.copies.document import MappingDocument
 from tablekeep.engine.copies.modes import parse_mode
@@ -211,13 +212,13 @@ def test_readers_see_the_old_rows_or_the_new_ones(
     """A reader that began before the swap keeps what it saw; while the rows are loaded and proved the old ones are there."""
     database.copy(table(orders()))
     seen: list[Any] = []
-    real = module.MysqlSession._prove
+    real = stage.Stage.prove
 
     def look(self: Any, *given: Any) -> None:
         seen.append(database.query("SELECT COUNT(*) FROM orders"))
         real(self, *given)
 
-    monkeypatch.setattr(module.MysqlSession, "_prove", look)
+    monkeypatch.setattr(stage.Stage, "prove", look)
     put(local_aws, pk={"S": "x"}, sk={"N": "1"})
     database.copy(export("orders").backup)
     assert seen == [[(40,)]]
@@ -317,18 +318,18 @@ def test_a_staging_table_that_differs_is_not_swapped(
     damage: str, database: Database, table: Any, monkeypatch: Any
 ) -> None:
     backup = table(orders())
-    real = module.MysqlSession._prove
+    real = stage.Stage.prove
     sql = {
         "rows": "DELETE FROM {} LIMIT 1",
         "key": "UPDATE {} SET pk = CONCAT(pk, 'x') LIMIT 1",
         "null": "UPDATE {} SET `price~2` = NULL LIMIT 1",
     }[damage]
 
-    def meddle(self: Any, staging: Any, *given: Any) -> None:
-        self._run(sql.format(staging.sql))
-        real(self, staging, *given)
+    def meddle(self: Any, *given: Any) -> None:
+        self._run(sql.format(self._table.sql))
+        real(self, *given)
 
-    monkeypatch.setattr(module.MysqlSession, "_prove", meddle)
+    monkeypatch.setattr(stage.Stage, "prove", meddle)
     with pytest.raises(IntegrityError, match="differs from what was sent"):
         database.copy(backup)
     assert database.tables() == []
@@ -337,23 +338,63 @@ def test_a_staging_table_that_differs_is_not_swapped(
 def test_values_that_the_server_only_warns_of_are_errors(database: Database, table: Any, monkeypatch: Any) -> None:
     """LOAD DATA LOCAL turns errors into warnings: without a look at them rows would be lost silently."""
     backup = table(orders())
-    real = module.lines
-    monkeypatch.setattr(module, "lines", lambda *given: real(*given).replace(b"\t0.25", b"\tnonsense"))
+    real = stage.lines
+    monkeypatch.setattr(stage, "lines", lambda *given: real(*given).replace(b"\t0.25", b"\tnonsense"))
     with pytest.raises(IntegrityError, match=r"warned \(1366\)") as caught:
         database.copy(backup)
     assert "nonsense" not in str(caught.value)
     assert database.tables() == []
 
 
-def test_a_key_twice_is_found_by_the_server_too(database: Database, table: Any, monkeypatch: Any) -> None:
+@pytest.fixture(params=["with its key", "key after the rows"])
+def size(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
+    """Whether the set is taken for one that does not fit into the buffer pool."""
+    large: bool = request.param == "key after the rows"
+    monkeypatch.setattr(stage, "SHARE_OF_POOL", 0.0 if large else 1.0)
+    return large
+
+
+def test_the_key_of_a_large_table_is_made_after_its_rows(
+    size: bool, database: Database, table: Any, monkeypatch: Any
+) -> None:
+    keyed = list[bool]()
+    real = stage._Loader._load
+
+    def look(self: Any, *given: Any) -> None:
+        (name,) = [one for one in database.tables() if one.startswith("tablekeep_staging")]
+        keyed.append(bool(database.query(f"SHOW INDEX FROM `{name}`")))
+        real(self, *given)
+
+    monkeypatch.setattr(stage._Loader, "_load", look)
+    monkeypatch.setattr(stage, "CHUNK_BYTES", 1)  # every batch by itself
+    assert database.copy(table(orders())).rows == 40
+    assert set(keyed) == {not size}
+    assert [row[4] for row in database.query("SHOW INDEX FROM orders")] == ["pk", "sk"]
+    assert database.query("SELECT COUNT(*) FROM orders") == [(40,)]
+
+
+def test_rows_of_a_chunk_are_sent_in_the_order_of_the_key(database: Database, table: Any, monkeypatch: Any) -> None:
+    bodies = list[bytes]()
+    real = stage._Loader._load
+    monkeypatch.setattr(
+        stage._Loader, "_load", lambda self, statement, body: (bodies.append(body), real(self, statement, body))
+    )
+    database.copy(table(orders()))
+    (body,) = bodies
+    keys = [(one[0], Decimal(one[1].decode())) for one in (line.split(b"\t") for line in body.splitlines())]
+    assert len(keys) == 40
+    assert keys == sorted(keys)
+
+
+def test_a_key_twice_is_found_by_the_server_too(size: bool, database: Database, table: Any, monkeypatch: Any) -> None:
     backup = table(orders())
-    real = module.lines
-    monkeypatch.setattr(module, "lines", lambda *given: real(*given) + real(*given).split(b"\n")[0] + b"\n")
+    real = stage.lines
+    monkeypatch.setattr(stage, "lines", lambda *given: real(*given) + real(*given).split(b"\n")[0] + b"\n")
     with pytest.raises(IntegrityError, match="a key is there twice"):
         database.copy(backup)
 
 
-@pytest.mark.parametrize("moment", ["_prove", "_add_line"])
+@pytest.mark.parametrize("moment", ["prove", "_add_line"])
 def test_a_killed_copy_leaves_the_old_table_and_the_next_one_cleans_up(
     moment: str, database: Database, table: Any, local_aws: Any, monkeypatch: Any
 ) -> None:
@@ -370,9 +411,10 @@ def test_a_killed_copy_leaves_the_old_table_and_the_next_one_cleans_up(
             self._connection.commit()
         raise Killed
 
-    real = getattr(module.MysqlSession, moment)
+    place: Any = stage.Stage if moment == "prove" else module.MysqlSession
+    real = getattr(place, moment)
     with monkeypatch.context() as patch:
-        patch.setattr(module.MysqlSession, moment, die)
+        patch.setattr(place, moment, die)
         patch.setattr(module.MysqlSession, "_give_up", lambda *given: None)
         with pytest.raises(Killed):
             database.copy(backup)

@@ -6,7 +6,6 @@ the table with its mark is in place. The other modes change rows and the ledger 
 foreign keys or indexes of its owner's, `replace` changes the rows inside of it, too.
 """
 
-import concurrent.futures
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -17,10 +16,8 @@ from typing import Any
 import pymysql
 
 from tablekeep.engine.clock import Clock
-from tablekeep.engine.copies.convert import Converted, Converter
-from tablekeep.engine.copies.ddl import create_child, create_table, reject_statements, table_key
+from tablekeep.engine.copies.ddl import reject_statements
 from tablekeep.engine.copies.dialects import Dialect
-from tablekeep.engine.copies.keys import KeySum
 from tablekeep.engine.copies.ledger import (
     LEDGER,
     Load,
@@ -31,20 +28,16 @@ from tablekeep.engine.copies.ledger import (
     of_backup_sql,
     placeholders,
 )
-from tablekeep.engine.copies.mapping import ChildTable
 from tablekeep.engine.copies.modes import ModeName
 from tablekeep.engine.copies.mysql_connection import LoadingConnection, connect
-from tablekeep.engine.copies.mysql_errors import TWICE, translate_mysql
-from tablekeep.engine.copies.mysql_rows import key_sum_sql, lines, load_sql
+from tablekeep.engine.copies.mysql_errors import translate_mysql
+from tablekeep.engine.copies.mysql_stage import Stage
 from tablekeep.engine.copies.mysql_swap import CHANGE, Described, MysqlSwap, marked
 from tablekeep.engine.copies.names import TableName, parse_table, quoted
-from tablekeep.engine.copies.sent import Reject, Sent, differing_counts
+from tablekeep.engine.copies.sent import Reject, Sent
 from tablekeep.engine.copies.target import Loaded, Standing, Work
-from tablekeep.engine.errors import BadInputError, IntegrityError, TransientError
+from tablekeep.engine.errors import BadInputError, TransientError
 from tablekeep.engine.progress import Progress
-
-CHUNK_BYTES = 16 * 1024 * 1024
-"""Of lines that one LOAD DATA takes; while it runs, the next ones are made."""
 
 
 class MysqlTarget:
@@ -160,9 +153,12 @@ class MysqlSession:
         self._swap.drop_forgotten(progress)
         staging = self._swap.staging(self._clock.token(6))
         try:
-            sent = self._stage(staging, work, progress)
-            progress.phase("index")
-            self._prove(staging, work, sent)
+            stage = Stage(
+                self._connection, staging, work.mapping, self._what, changes=work.opened.manifest.window is not None
+            )
+            sent = stage.fill(work.opened, self._collation, marked(self._clock.token(8)), progress)
+            progress.phase("proof")
+            stage.prove(sent)
             self._run(create_sql(self._table, "mysql"))
             progress.phase("swap")
             loaded = self._swap_in(staging, work, sent, standing, progress)
@@ -183,50 +179,6 @@ class MysqlSession:
                 f"the table has columns that the mapping does not know: {', '.join(others[:5])}",
                 "add them to the mapping, or copy to another table; their values would be lost",
             )
-
-    def _stage(self, staging: TableName, work: Work, progress: Progress) -> Sent:
-        """Makes the staging tables and fills them."""
-        mapping, changes = work.mapping, work.opened.manifest.window is not None
-        key = table_key(mapping)
-        more = [f"{quoted(CHANGE, 'mysql')} varchar(6) NOT NULL"] if changes else []
-        mark = marked(self._clock.token(8))
-        self._run(create_table(staging, mapping.columns, key=key, more=more, collation=self._collation) + mark)
-        for child in mapping.children:
-            self._run(create_child(child, staging, self._collation) + mark)
-        converter = Converter(mapping, work.opened.manifest)
-        progress.phase("load", work.opened.manifest.items)
-        with _Loader(self._connection, self._what) as loader:
-            own = load_sql(staging, mapping.columns, CHANGE if changes else None)
-            children = [load_sql(child.beside(staging), child.columns) for child in mapping.children]
-            for converted in converter.batches(work.opened, progress):
-                loader.add(own, lines(mapping.columns, converted.arrays, converted.changes if changes else None))
-                self._add_children(loader, children, mapping.children, converted)
-        return converter.check(str(self._table))
-
-    @staticmethod
-    def _add_children(
-        loader: "_Loader", statements: list[str], children: tuple[ChildTable, ...], converted: Converted
-    ) -> None:
-        for statement, child, arrays in zip(statements, children, converted.children, strict=True):
-            if arrays and len(arrays[0]):
-                loader.add(statement, lines(child.columns, arrays))
-
-    def _prove(self, staging: TableName, work: Work, sent: Sent) -> None:
-        """:raises IntegrityError: when the staging tables do not hold what was sent."""
-        mapping = work.mapping
-        key = [column for column in mapping.columns if column.key]
-        counts = ", ".join(f"COUNT(*) - COUNT({quoted(column.name, 'mysql')})" for column in mapping.columns)
-        row = self._one(f"SELECT COUNT(*), {key_sum_sql(key)}, {counts} FROM {staging.sql}")  # noqa: S608  quoted
-        nulls = {column.name: int(count) for column, count in zip(mapping.columns, row[2:], strict=True)}
-        problems = differing_counts(sent, int(row[0]), nulls, KeySum(int(row[0]), int(row[1])))
-        for child in mapping.children:
-            count = self._count(child.beside(staging))
-            if count != sent.members[child.suffix]:
-                problems.append(f"{child.suffix!r} has {count:,} members, {sent.members[child.suffix]:,} were sent")
-        if problems:
-            raise IntegrityError(
-                self._what, f"the staging table differs from what was sent: {'; '.join(problems[:5])}", "nothing was swapped"
-            )  # fmt: skip
 
     def _swap_in(self, staging: TableName, work: Work, sent: Sent, standing: Standing, progress: Progress) -> Loaded:
         swap, mode = self._swap, work.mode
@@ -283,62 +235,6 @@ class MysqlSession:
         with suppress(Exception):  # the error that led here matters more; a later copy drops the tables
             self._connection.rollback()
             self._swap.drop([staging, *(child.beside(staging) for child in work.mapping.children)])
-
-
-class _Loader:
-    """Sends chunks of lines in the background, one at a time. As a context it waits for the last one.
-
-    :raises IntegrityError: when the server takes fewer rows than were sent, or warns of a value.
-    """
-
-    def __init__(self, connection: LoadingConnection, what: str) -> None:
-        self._connection, self._what = connection, what
-        self._pool = concurrent.futures.ThreadPoolExecutor(1, "load-data")
-        self._running: concurrent.futures.Future[None] | None = None
-        self._waiting: dict[str, list[bytes]] = {}
-        self._sizes: dict[str, int] = {}
-
-    def __enter__(self) -> "_Loader":
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
-        try:
-            if error is None:
-                for statement in list(self._waiting):
-                    self._send(statement)
-                self._wait()
-        finally:
-            self._pool.shutdown(wait=True)
-
-    def add(self, statement: str, body: bytes) -> None:
-        self._waiting.setdefault(statement, []).append(body)
-        self._sizes[statement] = self._sizes.get(statement, 0) + len(body)
-        if self._sizes[statement] >= CHUNK_BYTES:
-            self._send(statement)
-
-    def _send(self, statement: str) -> None:
-        body = b"".join(self._waiting.pop(statement))
-        self._sizes.pop(statement, None)
-        self._wait()
-        self._running = self._pool.submit(self._load, statement, body)
-
-    def _wait(self) -> None:
-        running, self._running = self._running, None
-        if running is not None:
-            running.result()
-
-    def _load(self, statement: str, body: bytes) -> None:
-        sent = body.count(b"\n")  # those inside of a value are escaped
-        taken, warnings = self._connection.load(statement, body)
-        if TWICE in warnings:
-            raise IntegrityError(
-                self._what, "a key is there twice", "verify the backup with --level full; nothing was swapped"
-            )
-        if warnings or taken != sent:
-            told = f" and warned ({', '.join(str(one) for one in sorted(set(warnings)))})" if warnings else ""
-            raise IntegrityError(
-                self._what, f"the server took {taken:,} of {sent:,} rows{told}", "nothing was swapped; look up the warnings' numbers"
-            )  # fmt: skip
 
 
 def _load(row: Sequence[Any]) -> Load:
