@@ -1,6 +1,5 @@
 """What a process does that will be killed: a copy that ends itself with SIGKILL at its n-th call that changes something."""
 
-import multiprocessing
 import os
 import signal
 from collections.abc import Callable
@@ -14,6 +13,7 @@ from tablekeep.engine.copies.copy import copy_backup
 from tablekeep.engine.copies.modes import parse_mode
 from tablekeep.engine.copies.redshift import RedshiftTarget
 from tablekeep.engine.progress import NoProgress
+from tests.processes import exit_code
 from tests.tables import clients
 
 CHANGING = ("Put", "Delete", "Execute", "BatchExecute", "Create", "Update")
@@ -70,11 +70,6 @@ def athena(environment: dict[str, str], at: int, after: bool, backup: str) -> No
 
 def in_a_process(what: Callable[..., None], at: int, after: bool, *more: str) -> bool:
     """Runs one of the above in a process of its own; whether it was killed."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["tests.engine.copies.killed"])
-    environment = {name: value for name, value in os.environ.items() if name.startswith("AWS_")}
-    process = context.Process(target=what, args=(environment, at, after, *more))
-    process.start()
-    process.join(60)
-    assert process.exitcode in (0, -signal.SIGKILL)
-    return process.exitcode != 0
+    code = exit_code(what, at, after, *more)
+    assert code in (0, -signal.SIGKILL)
+    return code != 0

@@ -1,8 +1,6 @@
 """A drill of an RDS instance or cluster that is killed after any call that changes something: the same run again, or the sweeper a day later,
 leaves nothing that carries its marks, and touches nothing that does not."""
 
-import multiprocessing
-import os
 import signal
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -20,6 +18,7 @@ from tablekeep.engine.marks import RUN_TAG
 from tablekeep.engine.rds.instances.record import shelf_of
 from tests.engine.drills import killed_instances
 from tests.engine.drills.instances import drill
+from tests.processes import exit_code
 from tests.rds import BUCKET, PASSWORD, ROOT, USER, clients, connect, make_instance, snapshot
 from tests.tables import make_bucket
 
@@ -29,17 +28,6 @@ class Later(SystemClock):
 
     def now(self) -> datetime:
         return super().now() + timedelta(hours=25)
-
-
-def in_a_process(at: int, of: tuple[str, ...], run: str) -> int:
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["tests.engine.drills.killed_instances"])
-    environment = {name: value for name, value in os.environ.items() if name.startswith("AWS_")}
-    process = context.Process(target=killed_instances.drill, args=(environment, at, of, run))
-    process.start()
-    process.join(120)
-    assert process.exitcode is not None
-    return process.exitcode
 
 
 def make_cluster(local_aws: Any) -> Any:
@@ -96,7 +84,7 @@ def rds(request: pytest.FixtureRequest, local_aws: Any) -> tuple[str, Any]:
 def killed_everywhere(client: Any, of: tuple[str, ...], then: Callable[[str], None]) -> int:
     """Kills a drill after each of its changing calls, does `then`, and looks whether all is as it was. How many calls there are."""
     before, at = everything(client), 1
-    while in_a_process(at, of, f"run-{at}") == -signal.SIGKILL:
+    while exit_code(killed_instances.drill, at, of, f"run-{at}") == -signal.SIGKILL:
         then(f"run-{at}")
         assert everything(client) == before, at
         at += 1

@@ -1,8 +1,6 @@
 """A drill that dies between a service's call and its marks: its table is known all the same, and no other table is taken for it."""
 
 import functools
-import multiprocessing
-import os
 import signal
 from collections.abc import Callable
 from dataclasses import replace
@@ -28,6 +26,7 @@ from tests.engine.drills import killed
 from tests.local_aws.test_aws_backup import recovery_point
 from tests.local_aws.test_ondemand import backed_up
 from tests.past import recovery
+from tests.processes import exit_code
 from tests.tables import BUCKET, clients, export, make_bucket, make_table, orders
 
 SHELF = Shelf(BUCKET, "backups", "123456789012", "us-east-1", "dynamodb", "orders")
@@ -62,14 +61,7 @@ def request(aws: Any, path: str) -> DrillRequest:
 
 
 def in_a_process(at: int, after: bool, asked: DrillRequest, run: str) -> int:
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["tests.engine.drills.killed"])
-    environment = {name: value for name, value in os.environ.items() if name.startswith("AWS_")}
-    process = context.Process(target=killed.drill, args=(environment, at, after, asked, run))
-    process.start()
-    process.join(60)
-    assert process.exitcode is not None
-    return process.exitcode
+    return exit_code(killed.drill, at, after, asked, run)
 
 
 def tables(aws: Any) -> list[str]:

@@ -21,6 +21,7 @@ from tablekeep.engine.export.begin import ExportOptions, Ready, get_ready
 from tablekeep.engine.export.groups import begin_export, finish_group, read_group
 from tablekeep.engine.progress import NoProgress
 from tests.engine.export import killed
+from tests.processes import exit_code
 from tests.tables import BUCKET, ROOT, clients, export, make_bucket, make_table, orders
 
 ID = "20300101T000000Z-0a0b0c0d"
@@ -63,18 +64,7 @@ def verified(uri: str) -> Any:
 
 def in_a_process(at: int, after: bool, run: str = "run-1") -> int:
     """Exports in a process of its own; its exit code."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["tests.engine.export.killed"])
-    environment = {name: value for name, value in os.environ.items() if name.startswith("AWS_")}
-    process = context.Process(
-        target=killed.export,
-        args=(environment, at, after),
-        kwargs={"to": ROOT, "segments": SEGMENTS, "backup_id": ID, "run": run},
-    )
-    process.start()
-    process.join(60)
-    assert process.exitcode is not None
-    return process.exitcode
+    return exit_code(killed.export, at, after, to=ROOT, segments=SEGMENTS, backup_id=ID, run=run)
 
 
 def undisturbed() -> tuple[Any, int]:

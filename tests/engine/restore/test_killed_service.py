@@ -1,8 +1,6 @@
 """A restore by a service that dies at any call is gone on with: the same order, the same table, and the same content."""
 
 import functools
-import multiprocessing
-import os
 import signal
 from typing import Any
 
@@ -19,6 +17,7 @@ from tests.engine.drills.test_killed import aws as aws
 from tests.engine.restore import killed
 from tests.local_aws.test_aws_backup import recovery_point
 from tests.local_aws.test_ondemand import backed_up
+from tests.processes import exit_code
 from tests.tables import BUCKET, clients
 
 
@@ -28,14 +27,7 @@ def once() -> SessionClients:
 
 
 def in_a_process(at: int, after: bool, request: RestoreRequest) -> int:
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["tests.engine.restore.killed"])
-    environment = {name: value for name, value in os.environ.items() if name.startswith("AWS_")}
-    process = context.Process(target=killed.restore_by_service, args=(environment, at, after, request))
-    process.start()
-    process.join(60)
-    assert process.exitcode is not None
-    return process.exitcode
+    return exit_code(killed.restore_by_service, at, after, request)
 
 
 def newest_set() -> str:

@@ -1,7 +1,5 @@
 """A restore that dies anywhere is gone on with: the same table, nothing twice that need not be, and the same content."""
 
-import multiprocessing
-import os
 import signal
 from typing import Any
 
@@ -17,6 +15,7 @@ from tablekeep.engine.restore.request import RestoreRequest
 from tablekeep.engine.restore.state import RestoreState
 from tablekeep.engine.restore.table import restore_table
 from tests.engine.restore import killed
+from tests.processes import exit_code
 from tests.tables import clients, export, make_bucket, make_table, orders, verify
 
 INDEX = {
@@ -43,14 +42,7 @@ def run(backup: str, to_table: str = "again", **more: Any) -> Any:
 
 
 def in_a_process(at: int, after: bool, backup: str, to_table: str) -> int:
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["tests.engine.restore.killed"])
-    environment = {name: value for name, value in os.environ.items() if name.startswith("AWS_")}
-    process = context.Process(target=killed.restore, args=(environment, at, after, backup, to_table))
-    process.start()
-    process.join(60)
-    assert process.exitcode is not None
-    return process.exitcode
+    return exit_code(killed.restore, at, after, backup, to_table)
 
 
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])

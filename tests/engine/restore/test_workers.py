@@ -30,6 +30,7 @@ from tablekeep.engine.restore.table import restore_table
 from tests.engine.restore import killed
 from tests.engine.restore.conftest import Calls
 from tests.past import StandingClock, two_increments
+from tests.processes import exit_code
 from tests.tables import BUCKET, clients, export, make_bucket, make_table, orders
 
 SHELF = Shelf(BUCKET, "backups", "123456789012", "us-east-1", "dynamodb", "orders")
@@ -118,15 +119,7 @@ def broken(*given: Any, **more: Any) -> Any:
 
 def in_a_process(calls: Calls, workers: int, backup: str, to_table: str) -> int:
     """Restores in a process of its own, which the fixture's kill is aimed at; its exit code."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["tests.engine.restore.killed"])
-    environment = {name: value for name, value in os.environ.items() if name.startswith("AWS_")}
-    process = context.Process(target=killed.restore_by, args=(environment, workers, backup, to_table))
-    process.start()
-    calls.kill = process.pid or 0
-    process.join(60)
-    assert process.exitcode is not None
-    return process.exitcode
+    return exit_code(killed.restore_by, workers, backup, to_table, begun=lambda pid: setattr(calls, "kill", pid))
 
 
 def test_killed_at_any_changing_call_it_goes_on_with_another_number_of_workers(backup: str, calls: Calls) -> None:
