@@ -181,10 +181,14 @@ def drill_doc(pipeline: DynamoDBPipeline) -> str:
         taken = "the newest on-demand backup or recovery point that AWS keeps"
     if pipeline.drill.restore_testing_plan:
         return _restore_test_doc(pipeline, rto, rpo)
+    how = "read back and compared with the backup's content hash"
+    if much and pipeline.drill.path in ("pitr", "backup"):
+        much = ""
+        how = f"where the items of a sample of {pipeline.drill.scope} are looked up by key, which finds no extra items"
     return f"""# Restore drill for `{pipeline.table}`
 
 {schedule_text(pipeline.drill.schedule, pipeline.drill.timezone)} {taken}{much} is restored to a scratch table
-`tablekeep-drill-…`, read back and compared with the backup's content hash; its keys, indexes and settings are compared, too; then the
+`tablekeep-drill-…`, {how}; its keys, indexes and settings are compared, too; then the
 scratch table is deleted. Objectives: RTO {rto}, RPO {rpo}. The link *Drill report* on the task shows a page that can be printed.
 
 | task | when it is red |
@@ -196,10 +200,13 @@ scratch table is deleted. Objectives: RTO {rto}, RPO {rpo}. The link *Drill repo
 
 def _restore_test_doc(pipeline: DynamoDBPipeline, rto: str, rpo: str) -> str:
     assert pipeline.drill
+    how = "read and compared"
+    if pipeline.drill.scope != "full":
+        how = f"compared by the keys of a sample of {pipeline.drill.scope}, which finds no extra items,"
     return f"""# Restore test of `{pipeline.table}`, validated
 
 {schedule_text(pipeline.drill.schedule, pipeline.drill.timezone)} the table that AWS Backup's plan `{pipeline.drill.restore_testing_plan}`
-has restored last is read and compared with the backup set of the recovery point's time, and AWS Backup is told SUCCESSFUL, FAILED or
+has restored last is {how} with the backup set of the recovery point's time, and AWS Backup is told SUCCESSFUL, FAILED or
 TIMED_OUT. The table is AWS Backup's, which removes it when the plan's validation window is over: run this before. Objectives: RTO {rto},
 RPO {rpo}. The link *Drill report* on the task shows a page that can be printed.
 

@@ -14,6 +14,11 @@ from tablekeep.engine.dynamodb.tables import add_indexes, create_table
 from tablekeep.engine.dynamodb.wire import WireClient
 from tablekeep.engine.dynamodb.write import BatchWriter
 from tablekeep.engine.errors import BadInputError, IntegrityError, PermanentError
+from tablekeep.engine.items.canonical import canonical_item, canonical_key
+from tablekeep.engine.items.hashing import ContentHash
+from tablekeep.engine.progress import NoProgress
+from tablekeep.engine.restore.by_key import read_back
+from tablekeep.engine.restore.differences import DIFFERENT, LEFT
 from tests.engine.dynamodb.test_scan import Sink
 from tests.tables import orders
 
@@ -116,6 +121,21 @@ def test_reading_by_key(local: SessionClients) -> None:
         {"pk": {"S": "a"}, "sk": {"N": "1"}, "x": {"B": "AAE="}}
     ]
     assert answer.unprocessed == []
+
+
+def test_items_are_read_back_by_key_though_an_answer_holds_16_mb(local: SessionClients) -> None:
+    items = [{"pk": {"S": f"p{n % 3}"}, "sk": {"N": str(n)}, "pad": {"S": f"{n % 7}" * 350_000}} for n in range(60)]
+    wire = WireClient(local)
+    with BatchWriter(wire, "orders", clock=SystemClock()) as writer:
+        writer.put_many(wire_of([*items[:20], *items[21:], items[0] | {"sk": {"N": "1000"}}]))
+    wire.put("orders", wire_of([items[7] | {"pad": {"S": "other"}}])[0])
+    keys = [canonical_key(item, ["pk", "sk"]) for item in items]
+    assert wire.batch_get("orders", keys).unprocessed, "60 items are too much for one answer"
+    back = read_back(
+        wire, "orders", ["pk", "sk"], [[canonical_item(item) for item in items]], NoProgress(), clock=SystemClock()
+    )  # fmt: skip
+    assert back.content == ContentHash.of(map(canonical_item, items))
+    assert sorted(back.keys) == sorted([(keys[20], LEFT), (keys[7], DIFFERENT)])
 
 
 def test_its_refusals_are_the_engines_errors(local: SessionClients) -> None:

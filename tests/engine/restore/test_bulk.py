@@ -224,10 +224,22 @@ def test_auto_never_takes_it_and_the_plan_says_what_is_not_known(backup: str) ->
         plan_restore(replace(asked, max_usd=1.0), prices=prices, **common)
 
 
+def test_the_model_has_no_place_for_a_condition() -> None:
+    """Why `missing-only` is refused. When this fails, a newer model may have one: then it can be done."""
+    asked = newer().client("dynamodb").meta.service_model.operation_model("StartBulkPutItems").input_shape
+    parts = [asked, asked.members["InputS3Configuration"]]
+    assert {name for shape in parts for name in shape.members} == {
+        "ClientToken", "InputS3Configuration", "OutputS3Configuration", "TableName", "MaxWriteRequestUnits", "PerformanceTier",
+        "S3BucketOwner", "S3Bucket", "S3KeyPrefix", "InputFormat", "InputCompressionType",
+    }  # fmt: skip
+    told = asked.members["OutputS3Configuration"].members["OutputType"]
+    assert "CONDITION_CHECK_FAILURE" in told.documentation, "of conditions only the failures are spoken of"
+
+
 @pytest.mark.parametrize(
     ("more", "why"),
     [
-        ({"mode": "missing-only"}, "a condition for each item, whose form"),
+        ({"mode": "missing-only"}, "the API's model has none"),
         ({"mode": "new", "to_table": "another"}, "writes to a table that exists"),
         ({"max_wcu": 100}, "no limit below 1,024"),
         ({"to_table": "orders"}, "it is not empty"),

@@ -1,7 +1,8 @@
 """StartBulkPutItems: the service writes what was staged to a table that exists.
 
-Exercised against the API's model alone (botocore 1.44, dynamodb 2012-08-10), never against AWS: opt-in, and `auto` never takes it. The
-form of a condition in its input is not known to this version, so only items that may be put unconditionally are given to it.
+Exercised against the API's model alone (botocore 1.44, dynamodb 2012-08-10), never against AWS: opt-in, and `auto` never takes it. No
+parameter of the request takes a condition; the model speaks of conditions only where it says what the service writes of those that failed,
+and not of how they are written in the input. So only items that may be put unconditionally are given to it.
 """
 
 from typing import Any

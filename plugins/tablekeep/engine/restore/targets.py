@@ -115,7 +115,8 @@ def check_bulk(clients: SessionClients, request: RestoreRequest, target: Target,
     what, there = f"restoring to the table {request.to_table}", target.there
     if there is None or request.mode not in ("empty", "overwrite-listed-keys"):
         why = (
-            "it would need a condition for each item, whose form in the service's input is not known to this version"
+            "it needs a condition for each item, and the API's model has none: no parameter of StartBulkPutItems takes it, and how one is "
+            "written in the input is not said"
             if request.mode == "missing-only"
             else "StartBulkPutItems writes to a table that exists"
         )
