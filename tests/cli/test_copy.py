@@ -183,3 +183,23 @@ def test_modes_mappings_and_a_plan_by_hand(backup: str, dsn: str, tmp_path: Path
     file.write_text("columns:\n  - {from: price, type: money}\n")
     refused = tablekeep("copy", backup, *to, "--mapping", str(file))
     assert "orders.yaml:2: columns[0].type" in refused.stderr.replace("\n", "")
+
+
+def test_the_plan_of_a_table_in_athena_names_the_columns_that_a_copy_makes(backup: str, local_aws: Any) -> None:
+    planned = tablekeep("plan", "copy", backup, "--to", "athena", "--into", "orders_newest", "--json")
+    document = json.loads(planned.stdout)
+    assert (document["dialect"], document["table"], document["items"]) == ("athena", "orders_newest", 40)
+    local_aws.client("glue").create_database(DatabaseInput={"Name": "lake"})
+    assert tablekeep("copy", backup, "--to", "athena://lake", "--into", "orders_newest").returncode == 0
+    made = local_aws.client("glue").get_table(DatabaseName="lake", Name="orders_newest")["Table"]["StorageDescriptor"][
+        "Columns"
+    ]
+    (ddl,) = document["ddl"]
+    lines = [line.strip(" ,").replace("''", "'") for line in ddl.splitlines()[1:-1]]
+    assert lines == [f"{one['Name']} {one['Type']} COMMENT '{one['Comment']}'" for one in made]
+    told = tablekeep("plan", "copy", backup, "--to", "athena")
+    assert told.stdout.startswith("-- 40 items of ")
+    assert "CREATE EXTERNAL TABLE NAME (" in told.stdout
+    refused = tablekeep("plan", "copy", backup, "--to", "athena", "--append")
+    assert refused.returncode == 2
+    assert "leave --mapping and --append out" in refused.stderr

@@ -19,8 +19,12 @@ HELP = (
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("backup", metavar="BACKUP", help="the manifest's URI, s3://…/manifest.json")
-    parser.add_argument("--to", required=True, choices=get_args(Dialect), help="the kind of database")
-    parser.add_argument("--into", metavar="TABLE", help="schema.table; by default public and the backup's name")
+    parser.add_argument("--to", required=True, choices=[*get_args(Dialect), "athena"], help="the kind of database")
+    parser.add_argument(
+        "--into",
+        metavar="TABLE",
+        help="schema.table; by default public and the backup's name; in Athena the table alone",
+    )
     add_mapping_option(parser)
     parser.add_argument("--append", action="store_true", help="for the mode append, which has the column _backup_id")
     parser.add_argument(
@@ -52,6 +56,13 @@ def run(args: argparse.Namespace, context: Context) -> Outcome:
 
 def tell(outcome: Outcome) -> None:
     document = outcome.document
+    if document["dialect"] == "athena":
+        print(f"-- {document['items']:,} items of {document['backup']}")
+        print("-- a copy makes this table by Glue's API; nothing was changed")
+        print(f"{document['ddl'][0]};")
+        for note in document["notes"]:
+            print(f"# note: {note}")
+        return
     text = yaml.safe_dump(
         {"mapping": document["mapping"]}, sort_keys=False, allow_unicode=True, width=120, default_flow_style=None
     )
