@@ -39,7 +39,7 @@ def _plain(texts: Any) -> Any:
     offsets = pa.array([0, len(texts)], pa.int32())
     lines = pc.binary_join(pa.ListArray.from_arrays(offsets, pc.fill_null(texts, "")), "\n")
     shadow = lines  # as long, but without escaped quotes
-    if pc.match_substring(lines, "\\")[0].as_py():
+    if b"\\" in lines.buffers()[2].to_pybytes():  # quicker than Arrow's search
         shadow = pc.replace_substring(pc.replace_substring(lines, "\\\\", "__"), '\\"', "__")
     data = _characters(shadow)
     size = len(data)
