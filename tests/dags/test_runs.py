@@ -233,6 +233,24 @@ def test_a_large_restore_is_loaded_and_read_back_by_mapped_tasks_and_a_small_one
     assert [one["table"] for one in records("restore")] == ["orders-again", "orders-once-more"]
 
 
+def test_missing_items_of_a_large_backup_are_put_back_by_mapped_tasks(
+    project: Any, dags: Any, pipelines: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answered(monkeypatch)
+    pipelines(orders=SPREAD_RESTORE.replace("ABOVE", "0"))
+    found = dags()
+    found["backup__orders"].test()
+    parts = len(sets()[0].parts)
+    run = found["restore__orders"].test(run_conf={"to_table": "orders", "mode": "missing-only"})
+    states = [(one.task_id, str(one.state)) for one in run.get_task_instances()]
+    assert set(states) == {
+        (name, "success") for name in ("plan", "approve", "restore", "parts", "complete", "proof", "finish")
+    }
+    assert states.count(("parts", "success")) == parts
+    (restore,) = records("restore")
+    assert (restore["proved"], restore["compared"], restore["written"], restore["equal"]) == (True, "keys", 0, 40)
+
+
 def test_a_group_of_parts_that_fails_is_no_restore(
     project: Any, dags: Any, pipelines: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
