@@ -215,16 +215,16 @@ def _read_part(store: Store, key: str, part: Part) -> tuple[IO[bytes], str]:
 
 
 def part_batches(
-    store: Store, manifest: Manifest, part: Part, *, columns: Sequence[str] | None = None
+    store: Store, manifest: Manifest, part: Part, *, columns: Sequence[str] | None = None, pages: int = 1
 ) -> Iterator[tuple[Any, Layout]]:
     """The part's record batches with the layout that the file itself tells, after the whole part was checked. A batch has at most
     `PAGE_ROWS`, and of large items so many as have about `PAGE_BYTES`: decoding takes several times their bytes.
 
-    :param columns: only these; all when not given.
+    :param columns: only these; all when not given. :param pages: so many times as much a batch, for what works on whole columns.
     :raises IntegrityError: for a damaged part, a part of another backup, or one whose columns differ from the manifest's.
     """
     what = f"reading the part {part.name}"
-    rows = max(1, min(PAGE_ROWS, PAGE_BYTES * part.rows // max(1, part.raw_bytes)))
+    rows = max(1, pages * min(PAGE_ROWS, PAGE_BYTES * part.rows // max(1, part.raw_bytes)))
     with fetch_part(store, manifest, part) as spool:
         try:
             file = pq.ParquetFile(spool)
