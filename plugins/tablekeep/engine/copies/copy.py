@@ -234,17 +234,16 @@ def _decide(question: _Question) -> tuple[Status, str, int]:
             "name another table, or give --adopt once to have it taken over",
         )
     _check_same(question, last)
-    rows = question.session.rows()
     if mode.name == "append":
         if question.session.loaded(manifest.backup_id) is not None:
-            return "unchanged", "the table has the rows of this backup already", rows
+            return "unchanged", "the table has the rows of this backup already", question.session.rows()
     elif last.backup_id == manifest.backup_id:
-        return _again(question, last, rows)
+        return _again(question, last, question.session.rows())
     if last.as_of > manifest.as_of and not question.allow_older:
         reason = (
             f"the table holds the newer backup {last.backup_id}, so this one was left out (--allow-older puts it there)"
         )
-        return "skipped", reason, rows
+        return "skipped", reason, question.session.rows()
     if manifest.window:
         _check_gap(what, last, manifest)
     return "copied", "", 0
