@@ -1,6 +1,8 @@
 """The DAGs of `kind: rds-instance`, run whole by `dag.test()` on real servers."""
 
 import json
+import logging
+import os
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -15,6 +17,7 @@ from tablekeep.engine.drills.instance_scratch import scratch_instance
 from tablekeep.engine.drills.marks import DRILL_TAG, UNTIL_TAG
 from tablekeep.engine.marks import RUN_TAG
 from tablekeep.engine.rds.instances.record import shelf_of
+from tests.dags.test_secrets_of_copies import airflow_database, files, stored
 from tests.rds import BUCKET, PASSWORD, ROOT, USER, clients, connect, describe, groups, make_instance
 from tests.tables import make_bucket
 
@@ -100,6 +103,32 @@ def test_a_night_from_the_snapshot_to_its_copy_and_the_drill(local_aws: Any, sho
         "one a day is kept, in each Region"
     )
     assert PASSWORD not in json.dumps(records("snapshot") + records("drill"))
+
+
+def test_the_password_of_an_instance_appears_nowhere(
+    local_aws: Any, shop: Any, dags: Any, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    """In no log, XCom, rendered template or object; neither when snapshot and drill are green nor when the database refuses."""
+    caplog.set_level(logging.DEBUG)
+    for name in ("botocore", "urllib3"):
+        logging.getLogger(name).setLevel(logging.INFO)
+    found = dags()
+    assert tasks(found["snapshot__shop"].test())["snapshot"] == "success"
+    assert tasks(found["drill__shop"].test())["drill"] == "success"
+    monkeypatch.setenv("AIRFLOW_CONN_SHOP_PG", f"postgresql://{USER}:planted-4711@not-the-host:1/shop")
+    assert tasks(found["snapshot__shop"].test(logical_date=datetime.now(UTC)))["snapshot"] == "failed"
+    assert tasks(found["drill__shop"].test(logical_date=datetime.now(UTC)))["drill"] == "failed"
+    out, err = capfd.readouterr()
+    places = {
+        "logs": "\n".join([caplog.text, out, err, files(os.environ["AIRFLOW_HOME"])]),
+        "database": airflow_database(),
+        "objects": stored(local_aws),
+    }
+    for place, text in places.items():
+        assert "shop" in text, f"nothing was found in the {place}"
+        assert PASSWORD not in text, place
+        assert "planted-4711" not in text, place
 
 
 def test_a_drill_that_finds_damage_is_red_and_tells_it(
