@@ -194,6 +194,8 @@ def test_rows_and_results_have_a_limit(redshift: Redshift, monkeypatch: pytest.M
 
 def test_active_statements_have_a_limit(redshift: Redshift, monkeypatch: pytest.MonkeyPatch) -> None:
     """The model of `redshift-data`: ActiveStatementsExceededException; the number is UNCONFIRMED."""
+    for left in redshift.client.list_statements(Status="STARTED")["Statements"]:  # of a test before
+        redshift.client.describe_statement(Id=left["Id"], WaitTimeSeconds=10)
     monkeypatch.setattr(service, "MAX_ACTIVE", 1)
     running = redshift.client.execute_statement(Sql="select pg_sleep(60)", **WHERE)["Id"]
     assert refused(redshift.client.execute_statement, Sql="select 1", **WHERE)[0] == "ActiveStatementsExceededException"

@@ -6,6 +6,7 @@ key is read back, and nothing but the table's own content decides. SHA-256, for 
 
 import array
 import hashlib
+import itertools
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from tablekeep.engine.copies.columns import joined
 from tablekeep.engine.copies.mapping import SqlColumn
 from tablekeep.engine.items.canonical import canonical_number
 
@@ -49,9 +51,10 @@ def key_texts(columns: Sequence[SqlColumn], arrays: Sequence[Any]) -> list[bytes
     :param columns: the key's. :param arrays: their cells.
     """
     texts = [_texts(column, array) for column, array in zip(columns, arrays, strict=True)]
-    joined = texts[0] if len(texts) == 1 else pc.binary_join_element_wise(*texts, SEPARATOR)
-    found: list[bytes] = joined.cast(pa.binary()).to_pylist()
-    return found
+    keys = texts[0] if len(texts) == 1 else pc.binary_join_element_wise(*texts, SEPARATOR)
+    data = bytes(joined(keys))  # cut up here, which is several times as fast as Arrow's scalars
+    ends = [0, *pc.cumulative_sum(pc.binary_length(keys)).to_pylist()]
+    return [data[start:end] for start, end in itertools.pairwise(ends)]
 
 
 def _texts(column: SqlColumn, array: Any) -> Any:
