@@ -51,6 +51,23 @@ def make_instance(
     return client
 
 
+def make_cluster(local_aws: Any, instances: int = 1) -> Any:
+    """The cluster `shop` with instances `shop-1` …, protected from deletion, and a table; gives boto3's client."""
+    client = local_aws.client("rds")
+    client.create_db_cluster(
+        DBClusterIdentifier="shop", Engine="aurora-postgresql", MasterUsername=USER, MasterUserPassword=PASSWORD, DatabaseName="shop",
+        DeletionProtection=True,
+    )  # fmt: skip
+    client.describe_db_clusters()
+    for number in range(1, instances + 1):
+        client.create_db_instance(
+            DBInstanceIdentifier=f"shop-{number}", DBClusterIdentifier="shop", Engine="aurora-postgresql", DBInstanceClass="db.r6g.large"
+        )  # fmt: skip
+    with connect(client, "shop-1") as connection:
+        connection.execute("CREATE TABLE orders AS SELECT n AS id FROM generate_series(1, 50) n")
+    return client
+
+
 def groups(local_aws: Any, region: str | None = None) -> str:
     """A parameter group `tuned`, a subnet group `private`, and a security group, whose id is given."""
     ec2, client = local_aws.client("ec2", region), clients(region or "us-east-1").client("rds")

@@ -2,7 +2,6 @@
 
 import json
 import logging
-import os
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -17,7 +16,7 @@ from tablekeep.engine.drills.instance_scratch import scratch_instance
 from tablekeep.engine.drills.marks import DRILL_TAG, UNTIL_TAG
 from tablekeep.engine.marks import RUN_TAG
 from tablekeep.engine.rds.instances.record import shelf_of
-from tests.dags.test_secrets_of_copies import airflow_database, files, stored
+from tests.dags.test_secrets_of_copies import assert_nowhere
 from tests.rds import BUCKET, PASSWORD, ROOT, USER, clients, connect, describe, groups, make_instance
 from tests.tables import make_bucket
 
@@ -119,16 +118,7 @@ def test_the_password_of_an_instance_appears_nowhere(
     monkeypatch.setenv("AIRFLOW_CONN_SHOP_PG", f"postgresql://{USER}:planted-4711@not-the-host:1/shop")
     assert tasks(found["snapshot__shop"].test(logical_date=datetime.now(UTC)))["snapshot"] == "failed"
     assert tasks(found["drill__shop"].test(logical_date=datetime.now(UTC)))["drill"] == "failed"
-    out, err = capfd.readouterr()
-    places = {
-        "logs": "\n".join([caplog.text, out, err, files(os.environ["AIRFLOW_HOME"])]),
-        "database": airflow_database(),
-        "objects": stored(local_aws),
-    }
-    for place, text in places.items():
-        assert "shop" in text, f"nothing was found in the {place}"
-        assert PASSWORD not in text, place
-        assert "planted-4711" not in text, place
+    assert_nowhere(local_aws, caplog, capfd, "shop", (PASSWORD, "planted-4711"))
 
 
 def test_a_drill_that_finds_damage_is_red_and_tells_it(

@@ -72,6 +72,25 @@ def stored(aws: Any) -> str:
     return "\n".join(key + str(s3.get_object(Bucket=BUCKET, Key=key)["Body"].read()) for key in keys)
 
 
+def assert_nowhere(
+    aws: Any, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str], sign: str, planted: tuple[str, ...]
+) -> None:
+    """That what was planted is in no log, row of Airflow's database or object.
+
+    :param sign: what is in each of them, or nothing was searched.
+    """
+    out, err = capfd.readouterr()
+    places = {
+        "logs": "\n".join([caplog.text, out, err, files(os.environ["AIRFLOW_HOME"])]),
+        "database": airflow_database(),
+        "objects": stored(aws),
+    }
+    for place, text in places.items():
+        assert sign in text, f"nothing was found in the {place}"
+        for one in planted:
+            assert one not in text, place
+
+
 def database(postgres: Any) -> str:
     with postgres.connect("redshift") as connection:
         names = connection.execute(

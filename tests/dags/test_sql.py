@@ -15,7 +15,7 @@ import pytest
 from tablekeep.engine.backups.catalog import list_backups
 from tablekeep.engine.backups.s3 import S3Store
 from tests.dags.test_runs import sets, state, tasks
-from tests.dags.test_secrets_of_copies import airflow_database, files, stored
+from tests.dags.test_secrets_of_copies import assert_nowhere
 from tests.tables import BUCKET, ROOT, clients, make_bucket
 
 PIPELINE = """
@@ -219,13 +219,4 @@ def test_the_databases_password_appears_nowhere(
         "AIRFLOW_CONN_SHOP_DB", connection.replace(password, "planted-4711").replace("127.0.0.1", "localhost")
     )
     assert tasks(found["backup__sales"].test(run_conf={"full": True}))["backup"] == "failed"
-    out, err = capfd.readouterr()
-    places = {
-        "logs": "\n".join([caplog.text, out, err, files(os.environ["AIRFLOW_HOME"])]),
-        "database": airflow_database(),
-        "objects": stored(local_aws),
-    }
-    for place, text in places.items():
-        assert "orders" in text, f"nothing was found in the {place}"
-        assert password not in text, place
-        assert "planted-4711" not in text, place
+    assert_nowhere(local_aws, caplog, capfd, "orders", (password, "planted-4711"))

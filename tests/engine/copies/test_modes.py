@@ -227,16 +227,21 @@ def test_a_gap_an_older_set_and_a_repeated_one(place: Place, store: Store, load:
         load([put(item(3))], "incremental", day=2, changes=window(1, 2), made={"table_id": "another"})
 
 
-def test_the_newest_state_is_reached_over_all_sets_in_between(place: Place, local_aws: Any) -> None:
+def shelf_in_s3(place: Place, local_aws: Any) -> tuple[Store, Callable[[], CopyReport]]:
+    """Where sets of `SHELF` lie, and what copies the newest of them."""
     target = place.target("public.orders")
     if place.kind != "redshift":
         local_aws.reset()
     make_bucket(local_aws, SHELF.bucket)
-    store = S3Store(clients(), SHELF.bucket)
 
     def newest() -> CopyReport:
         return copy_newest(clients=clients(), shelf=SHELF, target=target, mode=Mode("incremental"), **COMMON)
 
+    return S3Store(clients(), SHELF.bucket), newest
+
+
+def test_the_newest_state_is_reached_over_all_sets_in_between(place: Place, local_aws: Any) -> None:
+    store, newest = shelf_in_s3(place, local_aws)
     with pytest.raises(PermanentError, match="is verified"):
         newest()
     full = make_set([item(1), item(2)], store=store)
@@ -268,15 +273,7 @@ def test_the_newest_state_is_reached_over_all_sets_in_between(place: Place, loca
 
 def test_changes_that_end_before_the_full_set_does_set_no_item_back(place: Place, local_aws: Any) -> None:
     """A full set may show an item up to a minute after its nominal time: changes that end earlier wait for the next ones."""
-    target = place.target("public.orders")
-    if place.kind != "redshift":
-        local_aws.reset()
-    make_bucket(local_aws, SHELF.bucket)
-    store = S3Store(clients(), SHELF.bucket)
-
-    def newest() -> CopyReport:
-        return copy_newest(clients=clients(), shelf=SHELF, target=target, mode=Mode("incremental"), **COMMON)
-
+    store, newest = shelf_in_s3(place, local_aws)
     verified(store, make_set([item(1, v="after 40 s")], store=store))
     newest()
     half = AS_OF + timedelta(seconds=30)

@@ -33,6 +33,7 @@ from tests.rds import (
     connect,
     describe,
     login,
+    make_cluster,
     make_instance,
     make_snapshot,
     snapshot,
@@ -207,21 +208,7 @@ def test_the_sweeper_removes_only_what_carries_all_marks(local_aws: Any) -> None
 
 def test_a_cluster_is_drilled_with_one_instance_and_both_go(local_aws: Any) -> None:
     make_bucket(local_aws, BUCKET)
-    client = local_aws.client("rds")
-    client.create_db_cluster(
-        DBClusterIdentifier="shop", Engine="aurora-postgresql", MasterUsername=USER, MasterUserPassword=PASSWORD, DatabaseName="shop",
-        DeletionProtection=True,
-    )  # fmt: skip
-    client.describe_db_clusters()
-    for number in (1, 2):
-        client.create_db_instance(
-            DBInstanceIdentifier=f"shop-{number}",
-            DBClusterIdentifier="shop",
-            Engine="aurora-postgresql",
-            DBInstanceClass="db.r6g.large",
-        )
-    with connect(client, "shop-1") as connection:
-        connection.execute("CREATE TABLE orders AS SELECT n AS id FROM generate_series(1, 50) n")
+    client = make_cluster(local_aws, 2)
     snapshot()
     report = drill()
     assert report.passed, report.problems

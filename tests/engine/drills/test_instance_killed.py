@@ -19,7 +19,7 @@ from tablekeep.engine.rds.instances.record import shelf_of
 from tests.engine.drills import killed_instances
 from tests.engine.drills.instances import drill
 from tests.processes import exit_code
-from tests.rds import BUCKET, PASSWORD, ROOT, USER, clients, connect, make_instance, snapshot
+from tests.rds import BUCKET, ROOT, clients, make_cluster, make_instance, snapshot
 from tests.tables import make_bucket
 
 
@@ -28,24 +28,6 @@ class Later(SystemClock):
 
     def now(self) -> datetime:
         return super().now() + timedelta(hours=25)
-
-
-def make_cluster(local_aws: Any) -> Any:
-    client = local_aws.client("rds")
-    client.create_db_cluster(
-        DBClusterIdentifier="shop", Engine="aurora-postgresql", MasterUsername=USER, MasterUserPassword=PASSWORD, DatabaseName="shop",
-        DeletionProtection=True,
-    )  # fmt: skip
-    client.describe_db_clusters()
-    client.create_db_instance(
-        DBInstanceIdentifier="shop-1",
-        DBClusterIdentifier="shop",
-        Engine="aurora-postgresql",
-        DBInstanceClass="db.r6g.large",
-    )
-    with connect(client, "shop-1") as connection:
-        connection.execute("CREATE TABLE orders AS SELECT n AS id FROM generate_series(1, 50) n")
-    return client
 
 
 def everything(client: Any) -> dict[str, Any]:

@@ -57,9 +57,8 @@ def _plain(texts: Any) -> Any:
     if begin & ~(quotes >> 1) or four & ~(quotes >> 6) or odd >> size - 1:
         return None
     out = begin | begin << 1 | begin << 2 | begin << 3 | begin << 4 | (two | four) << 5 | four << 6 | four << 7 | end
-    if (
-        number := one & n >> 2
-    ):  # the quotes of {"N":"1"}: a sum carries from the first digit to the quote behind the last
+    # the quotes of {"N":"1"}: a sum carries from the first digit to the quote behind the last
+    if number := one & n >> 2:
         out |= number << 5 | ((every ^ quotes) + (number << 6)) & quotes
     if numbers := two & n >> 2:  # all quotes of {"NS":["1","2"]}, up to the bracket
         others = every ^ closing

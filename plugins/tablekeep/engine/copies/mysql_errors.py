@@ -2,6 +2,7 @@
 
 import pymysql
 
+from tablekeep.engine.copies.target import disk_full
 from tablekeep.engine.errors import BadInputError, IntegrityError, PermanentError, TablekeepError, TransientError
 
 DENIED = {1044, 1045, 1049, 1698}
@@ -60,11 +61,7 @@ def translate_mysql(error: pymysql.MySQLError, what: str) -> TablekeepError:
     if number in DENIED | RIGHTS:
         return BadInputError(what, f"MySQL answered {number}: {words}", f"grant it to the user; {LEFT}")
     if number in FULL:
-        return TransientError(
-            what,
-            f"the database's disk is full ({number}: {words})",
-            f"give the database more storage: while a copy runs, its rows are there a second time; {LEFT}",
-        )
+        return disk_full(what, f"{number}: {words}", LEFT)
     if number in PASSES or isinstance(error, pymysql.err.InterfaceError):
         return TransientError(what, f"the connection or the server failed ({number}: {words})", f"try again; {LEFT}")
     return PermanentError(what, f"MySQL answered {number}: {words}", LEFT)

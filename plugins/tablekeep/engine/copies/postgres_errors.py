@@ -3,6 +3,7 @@
 import psycopg
 from psycopg import errors
 
+from tablekeep.engine.copies.target import disk_full
 from tablekeep.engine.errors import BadInputError, IntegrityError, PermanentError, TablekeepError, TransientError
 
 _REFUSED = (
@@ -14,8 +15,6 @@ _REFUSED = (
 )
 _WAIT = ("08", "40", "53", "57")
 """Classes that may pass: connection, rollback, resources, operator intervention (PostgreSQL, "Error Codes")."""
-
-ROOM = "give the database more storage: while a copy runs, its rows are there a second time"
 
 
 def bad_connection(error: psycopg.Error, what: str) -> TablekeepError:
@@ -61,7 +60,7 @@ def translate_postgres(error: psycopg.Error, what: str, left: str = "the table w
         why = error.diag.message_primary or name
         return BadInputError(what, why, f"grant it to the user (CREATE on the schema, ownership of the table); {left}")
     if isinstance(error, errors.DiskFull):
-        return TransientError(what, f"the database's disk is full ({name} {code})", f"{ROOM}; {left}")
+        return disk_full(what, f"{name} {code}", left)
     if code[:2] in _WAIT or not code:
         return TransientError(
             what, f"the connection or the server failed ({name} {code})".replace(" )", ")"), f"try again; {left}"

@@ -18,7 +18,17 @@ from tablekeep.engine.copies.mapping import Mapping
 from tablekeep.engine.copies.modes import Mode, ModeName
 from tablekeep.engine.copies.names import TableName
 from tablekeep.engine.copies.sent import Reject, Sent
+from tablekeep.engine.errors import TransientError
 from tablekeep.engine.progress import Progress
+
+
+def disk_full(what: str, told: str, left: str) -> TransientError:
+    """For a database whose disk is full.
+
+    :param told: the server's own words or number. :param left: what became of the table.
+    """
+    todo = f"give the database more storage: while a copy runs, its rows are there a second time; {left}"
+    return TransientError(what, f"the database's disk is full ({told})", todo)
 
 
 @dataclass(frozen=True, slots=True)
